@@ -1,0 +1,1 @@
+"""What every other package shares: results, values, errors, hashing, atomic files, text."""

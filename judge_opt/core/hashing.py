@@ -1,0 +1,37 @@
+"""Content addresses: the same content has the same name, on every machine and in every process."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+
+def canonical_json(value: Any) -> bytes:
+    """UTF-8 JSON with sorted keys and no white space. Text that UTF-8 cannot carry (lone surrogates) is
+    written as its escape, so that hostile text has a hash too. NaN is refused.
+
+    Raises:
+        TypeError: `value` holds something that JSON cannot express.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        import json
+
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        return text.encode("ascii")
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256, as 64 hex digits, of `canonical_json(value)`."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
