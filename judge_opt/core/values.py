@@ -18,7 +18,7 @@ Kind = Literal["bool", "nominal", "ordinal", "int", "float", "text"]
 
 _TRUE = {"true", "yes", "pass", "1"}
 _FALSE = {"false", "no", "fail", "0"}
-_WRAPPING = re.compile(r"^[\s\"'`*_.:!()\[\]{}]+|[\s\"'`*_.:!()\[\]{}]+$")
+_WRAPPING = re.compile(r"^[\s\"'`*_:!()\[\]{}]+|[\s\"'`*_.:!()\[\]{}]+$")
 _NUMBER = re.compile(r"^[+-]?(\d+(\.\d+)?|\.\d+)$")
 _OUT_OF = re.compile(r"^([+-]?\d+(?:\.\d+)?)\s*(?:/|out of)\s*(\d+(?:\.\d+)?)$")
 
