@@ -1,0 +1,1 @@
+"""Alembic migrations, run by `judge_opt.traces.migrate`."""

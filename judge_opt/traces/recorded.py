@@ -1,0 +1,92 @@
+"""How traces are written and read, in sets: one query for the traces and one for their tags."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from judge_opt.core.errors import Conflict
+from judge_opt.traces import rows
+from judge_opt.traces.schema import Trace
+from judge_opt.traces.tables import trace_tags, traces
+
+T = TypeVar("T")
+
+_AT_ONCE = 500  # values in one IN (...): every database takes this many
+
+
+def insert(connection: sa.Connection, pending: Sequence[tuple[dict[str, Any], dict[str, str]]]) -> int:
+    """Stores rows with their tags, and returns how many were new.
+
+    Raises:
+        Conflict: an id is taken by other content, or by the same content with other tags.
+    """
+    added = 0
+    known: dict[str, tuple[str, dict[str, str]]] = {}
+    for ids in _chunks([row["id"] for row, _ in pending]):
+        query = sa.select(traces.c.seq, traces.c.id, traces.c.content_hash).where(traces.c.id.in_(ids))
+        found = {seq: (str(trace_id), str(digest)) for seq, trace_id, digest in connection.execute(query)}
+        tags_of = _tags(connection, found)
+        known |= {trace_id: (digest, tags_of[seq]) for seq, (trace_id, digest) in found.items()}
+    for row, tags in pending:
+        if row["id"] in known:
+            _check_same(row, tags, *known[row["id"]])
+            continue
+        seq = connection.execute(sa.insert(traces).values(**row).returning(traces.c.seq)).scalar_one()
+        if tags:
+            values = [{"trace_seq": seq, "key": key, "value": value} for key, value in tags.items()]
+            connection.execute(sa.insert(trace_tags), values)
+        known[row["id"]] = (row["content_hash"], tags)
+        added += 1
+    return added
+
+
+def load(connection: sa.Connection, query: sa.Select[Any]) -> list[tuple[int, Trace]]:
+    """The traces that a query on `traces` finds, in its order, each with its row number.
+
+    Raises:
+        IntegrityError: one of them was changed on disk.
+    """
+    found = connection.execute(query).mappings().all()
+    tags = _tags(connection, [row["seq"] for row in found])
+    return [(row["seq"], rows.trace_of(row, tags[row["seq"]])) for row in found]
+
+
+def load_by_id(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Trace]:
+    """Trace id to trace, for those that exist."""
+    found: dict[str, Trace] = {}
+    for some in _chunks(ids):
+        query = sa.select(traces).where(traces.c.id.in_(some))
+        found |= {trace.id: trace for _, trace in load(connection, query)}
+    return found
+
+
+def _check_same(row: dict[str, Any], tags: dict[str, str], digest: str, stored: dict[str, str]) -> None:
+    if digest != row["content_hash"]:
+        raise Conflict(
+            f"Trace {row['id']!r} is already stored with other content.",
+            "A stored trace does not change: give the new one another id.",
+        )
+    other = [key for key, value in tags.items() if stored.get(key) != value]
+    if other:
+        raise Conflict(
+            f"Trace {row['id']!r} is already stored with another value of tag {other[0]!r}.",
+            "Change a stored trace's tag with Store.set_tag.",
+        )
+
+
+def _tags(connection: sa.Connection, numbers: Iterable[int]) -> defaultdict[int, dict[str, str]]:
+    tags: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    for some in _chunks(numbers):
+        query = sa.select(trace_tags).where(trace_tags.c.trace_seq.in_(some)).order_by(trace_tags.c.key)
+        for seq, key, value in connection.execute(query):
+            tags[seq][key] = value
+    return tags
+
+
+def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(values)
+    while some := list(islice(rest, _AT_ONCE)):
+        yield some

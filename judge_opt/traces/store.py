@@ -1,0 +1,323 @@
+"""The store: the one way in and out for traces and what was said of them.
+
+Every method that writes returns after its commit is on disk.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import sqlalchemy as sa
+
+from judge_opt.core.errors import UsageError
+from judge_opt.core.values import ValueType
+from judge_opt.traces import assessments as words
+from judge_opt.traces import recorded, rows, search
+from judge_opt.traces.database import Database
+from judge_opt.traces.schema import (
+    Assessment,
+    AssessmentSource,
+    Kind,
+    LabelledTrace,
+    SourceType,
+    Trace,
+    TracePage,
+    new_assessment_id,
+    now,
+)
+from judge_opt.traces.tables import trace_tags, traces
+
+if TYPE_CHECKING:
+    from judge_opt.labels.examples import LabelledExample
+
+BATCH_ROWS = 500
+BATCH_CHARACTERS = 16_000_000
+
+
+class Store:
+    """Traces and assessments in one database.
+
+    Args:
+        url: a file path (SQLite), an SQLAlchemy URL, or an open Database.
+        create: False refuses a file that does not exist instead of making it.
+
+    Raises:
+        NotFound, UsageError, IntegrityError: see `Database`.
+    """
+
+    def __init__(self, url: str | Path | Database, *, create: bool = True) -> None:
+        self.database = url if isinstance(url, Database) else Database(url, create=create)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self.database.close()
+
+    # -- traces
+
+    def add_trace(self, trace: Trace) -> str:
+        """Stores a trace and returns its id. A trace that is there already, with the same content, is left
+        as it is.
+
+        Raises:
+            Conflict: the id is taken by a trace with other content or other tags.
+            DataError, UsageError: a value that cannot be stored; nothing was written.
+        """
+        self.add_traces([trace])
+        return trace.id
+
+    def add_traces(self, batch: Iterable[Trace]) -> int:
+        """Stores traces from any iterable, in transactions of at most 500 rows or 16 MB of JSON: memory
+        stays flat however long the iterable is.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            Conflict, DataError, UsageError: as `add_trace`. The transaction of the bad trace is undone;
+                earlier ones stand, and adding the whole again is safe.
+        """
+        added = size = 0
+        pending: list[tuple[dict[str, Any], dict[str, str]]] = []
+        for trace in batch:
+            row, tags = rows.trace_row(trace), rows.check_tags(trace.tags)
+            pending.append((row, tags))
+            size += sum(len(value) for value in row.values() if isinstance(value, str))
+            if len(pending) >= BATCH_ROWS or size >= BATCH_CHARACTERS:
+                added += self._add(pending)
+                pending, size = [], 0
+        return added + (self._add(pending) if pending else 0)
+
+    def get_trace(self, trace_id: str) -> Trace:
+        """One trace.
+
+        Raises:
+            NotFound: there is none of that id.
+            IntegrityError: it was changed on disk.
+        """
+        with self.database.read() as connection:
+            seq = words.trace_number(connection, trace_id, self.database.name)
+            return recorded.load(connection, sa.select(traces).where(traces.c.seq == seq))[0][1]
+
+    def search_traces(
+        self,
+        *,
+        name: str | None = None,
+        session: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        max_results: int = 100,
+        page: str | None = None,
+    ) -> TracePage:
+        """The traces that meet every condition, in the order in which they were added.
+
+        Args:
+            name: has an assessment of this name that votes.
+            session: is of this session.
+            tags: has each of these tags with this value.
+            max_results: page size, 1 or more.
+            page: `next_page` of the page before.
+
+        Raises:
+            UsageError: `max_results` or `page` is wrong.
+        """
+        query = search.query(name=name, session=session, tags=tags, max_results=max_results, page=page)
+        with self.database.read() as connection:
+            return search.page_of(recorded.load(connection, query), max_results)
+
+    def iter_traces(self, **conditions: Any) -> Iterator[Trace]:
+        """Every trace that `search_traces(**conditions)` finds, page by page."""
+        page: str | None = None
+        while True:
+            found = self.search_traces(**conditions, page=page)
+            yield from found.traces
+            if (page := found.next_page) is None:
+                return
+
+    def set_tag(self, trace_id: str, key: str, value: str) -> None:
+        """Sets one tag of a trace, new or not.
+
+        Raises:
+            NotFound: there is no such trace.
+        """
+        rows.check_tags({key: value})
+        with self.database.write() as connection:
+            seq = words.trace_number(connection, trace_id, self.database.name)
+            connection.execute(
+                sa.delete(trace_tags).where(trace_tags.c.trace_seq == seq, trace_tags.c.key == key)
+            )
+            connection.execute(sa.insert(trace_tags).values(trace_seq=seq, key=key, value=value))
+
+    # -- assessments
+
+    def log_feedback(
+        self,
+        trace_id: str,
+        name: str,
+        value: Any,
+        rationale: str | None = None,
+        source: AssessmentSource | SourceType | None = None,
+        rater: str | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Assessment:
+        """Stores what one source says of a trace. It replaces what the same source said under the same
+        name before, which is kept as history: a rater has one vote.
+
+        Args:
+            source: an AssessmentSource or a source type; a human by default.
+            rater: the source's id; "default" where neither names one.
+
+        Raises:
+            NotFound: there is no such trace.
+            DataError, UsageError: a value that cannot be stored.
+        """
+        return self._log(
+            trace_id, "feedback", name, value, rationale, words.source_of(source, rater), metadata
+        )
+
+    def log_expectation(
+        self,
+        trace_id: str,
+        name: str,
+        value: Any,
+        rationale: str | None = None,
+        source: AssessmentSource | SourceType | None = None,
+        rater: str | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Assessment:
+        """Stores what would have been right; else as `log_feedback`. Judges see it among the expectations."""
+        return self._log(
+            trace_id, "expectation", name, value, rationale, words.source_of(source, rater), metadata
+        )
+
+    def log_assessment(self, trace_id: str, assessment: Any) -> Assessment:
+        """Stores any object with `name`, `value` and, where it has them, `rationale`, `source`, `error`,
+        `metadata` and `kind`: a judge's Feedback, or an Assessment of another store.
+
+        Raises:
+            UsageError: the object has no name.
+        """
+        if not isinstance(getattr(assessment, "name", None), str):
+            raise UsageError(
+                f"A {type(assessment).__name__} without a name is no assessment.", "Pass one with a name."
+            )
+        source = getattr(assessment, "source", None)
+        if source is None and hasattr(assessment, "source_type"):
+            source = assessment
+        error = getattr(assessment, "error", None)
+        return self._log(
+            trace_id,
+            getattr(assessment, "kind", "feedback"),
+            assessment.name,
+            getattr(assessment, "value", None),
+            getattr(assessment, "rationale", None),
+            words.source_of(source, None),
+            getattr(assessment, "metadata", None),
+            None if error is None else str(error),
+        )
+
+    def override(
+        self,
+        assessment_id: str,
+        value: Any,
+        rationale: str | None = None,
+        rater: str | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Assessment:
+        """A person's correction of one current assessment, whoever made it; the old one stays as history.
+
+        Raises:
+            NotFound: there is no such assessment.
+            Conflict: it is not current any more.
+        """
+        source = words.source_of(None, rater)
+        with self.database.write() as connection:
+            old = words.get(connection, assessment_id)
+            new = replace(
+                old,
+                id=new_assessment_id(),
+                value=value,
+                rationale=rationale,
+                source_type=source.source_type,
+                source_id=source.source_id,
+                created=now(),
+                supersedes=old.id,
+                metadata=metadata or {},
+            )
+            return words.replace(connection, old, new)
+
+    def retract(self, assessment_id: str) -> Assessment:
+        """Takes an assessment back: it never votes again, and what it had replaced does not come back.
+
+        Raises:
+            NotFound: there is no such assessment.
+        """
+        with self.database.write() as connection:
+            return words.retract(connection, assessment_id)
+
+    def assessments(self, trace_id: str, name: str | None = None) -> list[Assessment]:
+        """A trace's assessments, oldest first, with the replaced and the retracted ones.
+
+        Raises:
+            NotFound: there is no such trace.
+        """
+        with self.database.read() as connection:
+            seq = words.trace_number(connection, trace_id, self.database.name)
+            return words.of_trace(connection, seq, name)
+
+    def labelled_traces(self, name: str, source_type: SourceType = "HUMAN") -> list[LabelledTrace]:
+        """Every trace with feedback of this name that votes, sorted by trace id, in one snapshot."""
+        with self.database.read() as connection:
+            return search.labelled(connection, name, source_type)
+
+    def feedback_names(self) -> list[str]:
+        """The names under which there is feedback, sorted."""
+        with self.database.read() as connection:
+            return words.names(connection, "feedback")
+
+    def labelled_examples(
+        self, name: str, value_type: ValueType | Any, source_type: SourceType = "HUMAN"
+    ) -> "list[LabelledExample]":
+        """The traces that have labels of this name, with one vote a rater: `judge_opt.labels.stored`."""
+        from judge_opt.labels.stored import labelled_examples  # the layer above; a shorthand only
+
+        return labelled_examples(self, name, value_type, source_type)
+
+    def _add(self, pending: list[tuple[dict[str, Any], dict[str, str]]]) -> int:
+        with self.database.write() as connection:
+            return recorded.insert(connection, pending)
+
+    def _log(
+        self,
+        trace_id: str,
+        kind: Kind,
+        name: str,
+        value: Any,
+        rationale: str | None,
+        source: AssessmentSource,
+        metadata: Mapping[str, Any] | None,
+        error: str | None = None,
+    ) -> Assessment:
+        new = Assessment(
+            id=new_assessment_id(),
+            trace_id=trace_id,
+            kind=kind,
+            name=name,
+            value=value,
+            rationale=rationale,
+            source_type=source.source_type,
+            source_id=source.source_id,
+            created=now(),
+            error=error,
+            metadata=metadata or {},
+        )
+        with self.database.write() as connection:
+            return words.insert(connection, words.trace_number(connection, trace_id, self.database.name), new)
