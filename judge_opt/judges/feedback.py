@@ -1,0 +1,66 @@
+"""What calling a judge returns: MLflow's names on top of Scored | Unscored."""
+
+from typing import Any
+
+import dspy
+
+from judge_opt.core.results import Judgement, Scored, Unscored, Value
+
+
+class Feedback(dspy.Prediction):
+    """One judgement, as a `dspy.Prediction`, so that DSPy's metrics and optimizers take it as it is.
+
+    Attributes:
+        result: `Scored` or `Unscored`: the truth; the names below read it.
+        name: the judge's name.
+        value: the verdict, or None where the row was not judged.
+        rationale, confidence, probabilities: see `Scored`; None where not judged.
+        error: None, or why the row was not judged, in one line.
+        source: the model that judged.
+        metadata: what else is known: which guidelines and examples were used.
+    """
+
+    def __init__(
+        self, result: Judgement, *, name: str = "", source: str = "", metadata: dict[str, Any] | None = None
+    ) -> None:
+        scored = result if isinstance(result, Scored) else None
+        super().__init__(value=scored.value if scored else None, rationale=scored.rationale if scored else None)
+        self._result = result
+        self._name = name
+        self._source = source
+        self._metadata = metadata or {}
+
+    value: Value | None
+    rationale: str | None
+
+    @property
+    def result(self) -> Judgement:
+        return self._result
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def source(self) -> str:
+        return self._source
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        return self._metadata
+
+    @property
+    def confidence(self) -> float | None:
+        return self.result.confidence if isinstance(self.result, Scored) else None
+
+    @property
+    def probabilities(self) -> dict[str, float] | None:
+        if isinstance(self.result, Scored) and self.result.probabilities is not None:
+            return dict(self.result.probabilities)
+        return None
+
+    @property
+    def error(self) -> str | None:
+        if isinstance(self.result, Unscored):
+            return f"{self.result.reason}: {self.result.detail}".rstrip(": ")
+        return None

@@ -1,0 +1,1 @@
+"""What a judge learned from labels: guidelines (semantic) and labelled examples (episodic)."""

@@ -1,0 +1,103 @@
+"""Answer fusion: the judge's distribution pooled with what the labelled examples say.
+
+A log-linear pool: log p(label) = bias(label) + sum of w_s log p_s(label), normalized, with weights that
+are not negative, fitted by penalized maximum likelihood on predictions that were made with each row's
+group held out. It costs no call of a model. (Log-linear pools: Genest and Zidek, Statistical Science 1986.)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from judge_opt.memory.predictors import group_folds
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+FLOOR = 1e-3
+"""No source may rule a label out: its probabilities are mixed with this much of the uniform."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """Attributes:
+    weights: source name to weight (sources: "judge", "neighbours", "classifier").
+    bias: one a label.
+    """
+
+    weights: Mapping[str, float]
+    bias: tuple[float, ...]
+
+    def of(self, sources: Mapping[str, Floats]) -> Floats:
+        """Pooled distributions.
+
+        Args:
+            sources: one array a source, each of shape (n, n_labels); all those in `weights` are needed.
+        """
+        logits = np.asarray(self.bias) + sum(
+            weight * _log(sources[name]) for name, weight in self.weights.items()
+        )
+        logits = logits - logits.max(axis=1, keepdims=True)
+        odds = np.exp(logits)
+        pooled: Floats = odds / odds.sum(axis=1, keepdims=True)
+        return pooled
+
+    def to_json(self) -> dict[str, Any]:
+        return {"weights": dict(self.weights), "bias": list(self.bias)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Fusion":
+        return cls(dict(data["weights"]), tuple(data["bias"]))
+
+
+def _log(odds: Floats) -> Floats:
+    logged: Floats = np.log((1 - FLOOR) * odds + FLOOR / odds.shape[1])
+    return logged
+
+
+def fit_fusion(sources: Mapping[str, Floats], labels: Ints, penalty: float = 2.0) -> Fusion:
+    """Penalized maximum likelihood. The penalty draws the weights to an equal share of 1 and the biases to
+    0, so that few labels mean a plain average.
+
+    Args:
+        sources: held-out distributions, each of shape (n, n_labels).
+        labels: positions of the true labels, shape (n,).
+    """
+    from scipy.optimize import minimize
+
+    names = sorted(sources)
+    logs = np.stack([_log(sources[name]) for name in names])  # (s, n, l)
+    n_labels, rows, start = logs.shape[2], np.arange(len(labels)), 1.0 / len(names)
+
+    def loss(point: Floats) -> tuple[float, Floats]:
+        weights, bias = point[: len(names)], point[len(names) :]
+        logits = np.tensordot(weights, logs, axes=1) + bias
+        logits -= logits.max(axis=1, keepdims=True)
+        odds = np.exp(logits)
+        odds /= odds.sum(axis=1, keepdims=True)
+        error = odds.copy()
+        error[rows, labels] -= 1.0
+        slope = np.concatenate([np.einsum("snl,nl->s", logs, error), error.sum(axis=0)])
+        pull = np.concatenate([weights - start, bias])
+        value = -np.log(odds[rows, labels] + 1e-300).sum() + penalty * float(pull @ pull)
+        return float(value), slope + 2 * penalty * pull
+
+    first = np.concatenate([np.full(len(names), start), np.zeros(n_labels)])
+    bounds = [(0.0, None)] * len(names) + [(None, None)] * n_labels
+    found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds)
+    point = np.round(found.x, 6)
+    weights = {name: float(w) for name, w in zip(names, point, strict=False)}
+    return Fusion(weights, tuple(float(b) for b in point[len(names) :]))
+
+
+def held_out_fusion(sources: Mapping[str, Floats], labels: Ints, groups: Sequence[str], seed: int) -> Floats:
+    """What fusion predicts for rows whose group it was not fitted on, shape (n, n_labels)."""
+    folds = group_folds(groups, 5, seed)
+    held = np.zeros_like(next(iter(sources.values())))
+    for fold in sorted(set(folds.tolist())):
+        inside = folds == fold
+        fitted = fit_fusion({name: odds[~inside] for name, odds in sources.items()}, labels[~inside])
+        held[inside] = fitted.of({name: odds[inside] for name, odds in sources.items()})
+    return held
