@@ -1,0 +1,81 @@
+"""A budget in calls, tokens or dollars, and its hard stop.
+
+What a call may cost at most is reserved before it is sent, and settled to what it did cost when the reply
+is in. Reservations of calls in flight count, so that no number of threads can overrun the limit together.
+"""
+
+import threading
+from dataclasses import dataclass
+
+from judge_opt.core.errors import BudgetExceeded
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What was, or may be, spent: requests sent, tokens in and out together, dollars."""
+
+    calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+
+
+class Budget:
+    """The limits of one run. Cache hits are free. None means no limit.
+
+    Every request that is sent counts as a call, a retry included: this is what a server's own counter says.
+
+    Args:
+        calls: requests sent.
+        tokens: prompt and completion tokens together.
+        usd: dollars; refused for a model whose price is not known.
+    """
+
+    def __init__(self, calls: int | None = None, tokens: int | None = None, usd: float | None = None) -> None:
+        self.calls = calls
+        self.tokens = tokens
+        self.usd = usd
+        self._lock = threading.Lock()
+        self._used = Cost()
+
+    @property
+    def used(self) -> Cost:
+        """Spent so far, with the reservations of calls in flight."""
+        return self._used
+
+    def reserve(self, most: Cost) -> None:
+        """Take `most` out of the budget before a request is sent.
+
+        Raises:
+            BudgetExceeded: the request could exceed a limit; nothing was taken.
+        """
+        with self._lock:
+            used = self._used
+            for name, limit, spent, more in (
+                ("calls", self.calls, used.calls, most.calls),
+                ("tokens", self.tokens, used.tokens, most.tokens),
+                ("usd", self.usd, used.usd, most.usd),
+            ):
+                if limit is not None and spent + more > limit:
+                    raise BudgetExceeded(
+                        f"The budget of {limit:g} {name} is used up: {spent:g} spent or in flight, "
+                        f"and the next call may need {more:g}.",
+                        "Raise the budget and run again: calls that were bought are not bought twice.",
+                    )
+            self._used = _sum(used, most)
+
+    def settle(self, reserved: Cost, actual: Cost) -> None:
+        """Replace a reservation by what the call did cost."""
+        with self._lock:
+            self._used = _sum(self._used, actual, reserved)
+
+    def spend(self, cost: Cost) -> None:
+        """Book what an earlier process of the same run spent; limits are checked at the next `reserve`."""
+        with self._lock:
+            self._used = _sum(self._used, cost)
+
+
+def _sum(a: Cost, plus: Cost, minus: Cost | None = None) -> Cost:
+    less = minus or Cost()
+    return Cost(
+        a.calls + plus.calls - less.calls, a.tokens + plus.tokens - less.tokens, a.usd + plus.usd - less.usd
+    )

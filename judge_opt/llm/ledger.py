@@ -1,0 +1,61 @@
+"""What was asked of models, what it cost, and how it ended: one row a call."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One call, bought or served from the cache.
+
+    Attributes:
+        run_id: the run that made the call, or "".
+        purpose: judge, reflect, agent, embed, ...
+        model: the model URI that was asked; the model that answered is in `answered`.
+        key: the content address of the request.
+        cached: True where nothing was bought: the reply came from the cache or from a call in flight.
+        prompt_tokens, completion_tokens: as the endpoint reported them; 0 where it reported none.
+        usd: None where the price is not known.
+        seconds: wall-clock time of the whole call, retries included.
+        attempts: requests that were sent; 0 for a cache hit.
+        outcome: "ok", or "error:<kind>" with lm15's code for the error.
+    """
+
+    run_id: str
+    purpose: str
+    model: str
+    key: str
+    cached: bool
+    answered: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float | None = 0.0
+    seconds: float = 0.0
+    attempts: int = 0
+    outcome: str = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """The ledger's sum for one purpose and one model.
+
+    Attributes:
+        calls: calls that were bought and answered.
+        failed: calls that ended in an error after every retry.
+        attempts: requests that were sent, for bought and failed calls together.
+        hits: calls that cost nothing.
+        usd: dollars known to have been spent.
+        unpriced: bought calls whose price is not known, and which `usd` therefore leaves out.
+        seconds: wall-clock seconds of bought and failed calls, summed over concurrent calls.
+    """
+
+    purpose: str
+    model: str
+    calls: int
+    failed: int
+    attempts: int
+    hits: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+    unpriced: int
+    seconds: float

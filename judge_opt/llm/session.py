@@ -1,0 +1,327 @@
+"""A session: where calls are stored, what they may cost, and the models in use.
+
+    session = Session(Path(".judge_opt"), run_id="2026-11-02", budget=Budget(usd=2.0))
+    lm = session.lm("openai:/gpt-4o-mini", purpose="judge")
+    with use_session(session):
+        ...                       # code that asks for `current_session()` gets this one
+
+One call store serves all runs in a folder: what one run bought, no later run buys again.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from judge_opt.core.errors import UsageError
+from judge_opt.core.hashing import canonical_json
+from judge_opt.llm.backend import Backend
+from judge_opt.llm.budget import Budget, Cost
+from judge_opt.llm.flight import Flights
+from judge_opt.llm.ledger import LedgerLine
+from judge_opt.llm.retry import RetryPolicy
+from judge_opt.llm.store import CallStore
+from judge_opt.llm.uri import ModelURI
+
+if TYPE_CHECKING:
+    import dspy
+
+    from judge_opt.llm.embed import Embedder
+    from judge_opt.llm.engine import CallEvent, Engine
+    from judge_opt.llm.purchase import Purchaser
+
+
+@dataclass(slots=True)
+class _Door:
+    """What all engines of one backend share."""
+
+    backend: Backend
+    purchaser: "Purchaser"
+    flights: "Flights[dict[str, Any]]"
+
+
+class Session:
+    """Makes and remembers models; owns their connections, the call store and the budget.
+
+    Args:
+        home: folder of `calls.db`.
+        run_id: names the run in the ledger. A run that is resumed under its old id goes on with what is
+            left of `budget`.
+        budget: the hard stop of this run; None for no limit.
+        concurrency: how many requests may be in flight at once, over all models.
+        retry: bounds of each call.
+        events: told of every call that has ended; must be quick and must not raise.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        run_id: str | None = None,
+        budget: Budget | None = None,
+        *,
+        concurrency: int = 16,
+        retry: RetryPolicy | None = None,
+        events: "Callable[[CallEvent], None] | None" = None,
+    ) -> None:
+        if concurrency < 1:
+            raise UsageError(f"concurrency={concurrency} makes no call.", "Give at least 1.")
+        self.home = Path(home)
+        self.run_id = run_id or ""
+        self.budget = budget
+        self.concurrency = concurrency
+        self.retry = retry or RetryPolicy()
+        self.events = events
+        self.store = CallStore(self.home / "calls.db")
+        self._slots = threading.BoundedSemaphore(concurrency)
+        self._lock = threading.RLock()
+        self._doors: dict[bytes, _Door] = {}
+        self._lms: dict[bytes, dspy.LM] = {}
+        self._embedders: dict[bytes, Embedder] = {}
+        self._executor: ThreadPoolExecutor | None = None
+        if budget is not None and run_id:
+            for line in self.store.summary(run_id):
+                budget.spend(Cost(line.attempts, line.prompt_tokens + line.completion_tokens, line.usd))
+
+    def lm(
+        self,
+        uri: str,
+        *,
+        purpose: str = "judge",
+        base_url: str | None = None,
+        temperature: float | None = 0.0,
+        max_tokens: int | None = 512,
+        seed: int | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        options: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> "dspy.LM":
+        """The dspy.LM for a model; the same object for the same arguments.
+
+        Args:
+            uri: `provider:/name`.
+            purpose: what its calls are for, in the ledger: judge, reflect, agent, ...
+            base_url: an OpenAI-compatible endpoint; None for the provider's own.
+            temperature, max_tokens, seed: sampling; None leaves the endpoint's default.
+            extra_headers: sent with every request; never stored.
+            options: for the backend itself, such as the context length of a local model.
+            **params: further sampling parameters. Those that DSPy does not know, such as `min_p`, are
+                sent to the endpoint as they are.
+
+        Raises:
+            UsageError: the URI is malformed, or the provider does not take these options.
+        """
+        from judge_opt.llm.lm import DSPY_PARAMETERS, SessionLM
+
+        key = _memo(uri, purpose, base_url, temperature, max_tokens, seed, extra_headers, options, params)
+        with self._lock:
+            if (known := self._lms.get(key)) is not None:
+                return known
+            extra = {name: value for name, value in params.items() if name not in DSPY_PARAMETERS}
+            engine = self.engine(
+                uri=uri,
+                purpose=purpose,
+                base_url=base_url,
+                extra_headers=extra_headers,
+                options=options,
+                extra=extra,
+            )
+            if seed is not None:
+                params["seed"] = seed
+            made = SessionLM(
+                ModelURI.parse(uri).litellm_name,
+                engine=engine,
+                async_engine=_async(engine, self.executor),
+                cache=False,
+                num_retries=0,
+                temperature=temperature,
+                max_tokens=max_tokens,
+                **{name: value for name, value in params.items() if name not in extra},
+            )
+            return self._lms.setdefault(key, made)
+
+    def engine(
+        self,
+        uri: str,
+        purpose: str = "judge",
+        base_url: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        options: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> "Engine":
+        """The engine under `lm`, for code that builds `dspy.lm15.Request`s itself."""
+        from judge_opt.llm.engine import Books, Engine
+
+        door = self._door(uri, base_url, extra_headers, options)
+        state = {
+            "uri": str(ModelURI.parse(uri)),
+            "purpose": purpose,
+            "base_url": base_url,
+            "options": dict(options or {}),
+            "extra": dict(extra or {}),
+        }
+        books = Books(self.store, self.run_id, self._tell)
+        model = state["uri"]
+        assert isinstance(model, str)
+        return Engine(
+            model, purpose, door.backend, door.purchaser, door.flights, books, state, dict(extra or {})
+        )
+
+    def backend(
+        self,
+        uri: str,
+        base_url: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Backend:
+        """The wire to a model; the same object for the same arguments."""
+        return self._door(uri, base_url, extra_headers, options).backend
+
+    def embedder(
+        self, uri: str, base_url: str | None = None, options: Mapping[str, Any] | None = None
+    ) -> "Embedder":
+        """An embedding model whose vectors are stored: a text is embedded once, in any run."""
+        from judge_opt.llm.embed import make_embedder
+
+        key = _memo("embedder", uri, base_url, options)
+        with self._lock:
+            if key not in self._embedders:
+                self._embedders[key] = make_embedder(self, uri, base_url, dict(options or {}))
+            return self._embedders[key]
+
+    def check(self, uri: str, base_url: str | None = None) -> None:
+        """Prove that a model can be asked, before any paid call; see `Backend.check`."""
+        self.backend(uri, base_url).check()
+
+    def ledger(self, *, everything: bool = False) -> list[LedgerLine]:
+        """This run's calls by purpose and model; with `everything`, those of all runs in this home."""
+        return self.store.summary(None if everything else self.run_id)
+
+    @property
+    def executor(self) -> ThreadPoolExecutor:
+        """Threads for asynchronous calls, as many as may be in flight."""
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self.concurrency, thread_name_prefix="judge-opt-call")
+            return self._executor
+
+    def close(self) -> None:
+        """Close connections and unload models; write what the ledger holds in memory."""
+        with self._lock:
+            if self._executor is not None:
+                self._executor.shutdown(wait=True, cancel_futures=True)
+            for door in self._doors.values():
+                door.backend.close()
+            self._doors.clear()
+            self._lms.clear()
+            self._embedders.clear()
+            self._executor = None
+            self.store.close()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _tell(self, event: "CallEvent") -> None:
+        if self.events is not None:
+            self.events(event)
+
+    def _door(
+        self,
+        uri: str,
+        base_url: str | None,
+        extra_headers: Mapping[str, str] | None,
+        options: Mapping[str, Any] | None,
+    ) -> _Door:
+        from judge_opt.llm.purchase import Purchaser
+
+        parsed = ModelURI.parse(uri)
+        key = _memo(str(parsed), base_url, extra_headers, options)
+        with self._lock:
+            door = self._doors.get(key)
+            if door is None:
+                backend = _connect(parsed, base_url, extra_headers, options, self.retry.timeout)
+                own_limit = getattr(backend, "max_concurrency", None)
+                purchaser = Purchaser(
+                    str(parsed),
+                    budget=self.budget,
+                    policy=self.retry,
+                    price=backend.price,
+                    env_keys=getattr(backend, "env_keys", ()),
+                    slots=threading.BoundedSemaphore(own_limit) if own_limit else self._slots,
+                )
+                door = self._doors[key] = _Door(backend, purchaser, Flights())
+            return door
+
+
+def _connect(
+    uri: ModelURI,
+    base_url: str | None,
+    extra_headers: Mapping[str, str] | None,
+    options: Mapping[str, Any] | None,
+    timeout: float,
+) -> Backend:
+    made: Backend
+    if uri.provider == "local":
+        if base_url or extra_headers:
+            raise UsageError(f"{uri}: a local model has no base_url and no headers.", "Leave them out.")
+        from judge_opt.llm.local import LocalBackend
+
+        made = LocalBackend(uri.name, **dict(options or {}))
+        return made
+    if options:
+        raise UsageError(f"{uri}: takes no backend options, got {sorted(options)}.", "Leave them out.")
+    headers = dict(extra_headers or {})
+    if uri.provider == "openai" or base_url:
+        from judge_opt.llm.http_backend import HTTPBackend
+
+        made = HTTPBackend(uri, base_url, headers=headers, timeout=timeout)
+    else:
+        from judge_opt.llm.litellm_backend import LiteLLMBackend
+
+        made = LiteLLMBackend(uri, headers=headers, timeout=timeout)
+    return made
+
+
+def _async(engine: "Engine", executor: ThreadPoolExecutor) -> Any:
+    from judge_opt.llm.engine import AsyncEngine
+
+    return AsyncEngine(engine, executor)
+
+
+def _memo(*arguments: Any) -> bytes:
+    """A key for memoised objects; kept in memory only, since it may hold headers."""
+    return canonical_json([dict(a) if isinstance(a, Mapping) else a for a in arguments])
+
+
+_current: ContextVar[Session | None] = ContextVar("judge_opt_session", default=None)
+_default: list[Session] = []
+_default_lock = threading.Lock()
+
+
+def current_session() -> Session:
+    """The session of the surrounding `use_session`, or the process's default one, whose home is
+    JUDGE_OPT_HOME or `./.judge_opt`."""
+    session = _current.get()
+    if session is not None:
+        return session
+    with _default_lock:
+        if not _default:
+            _default.append(Session(Path(os.environ.get("JUDGE_OPT_HOME") or ".judge_opt")))
+        return _default[0]
+
+
+@contextmanager
+def use_session(session: Session) -> Iterator[Session]:
+    """Make `session` the current one inside the block, also in threads that `map_threads` starts."""
+    token = _current.set(session)
+    try:
+        yield session
+    finally:
+        _current.reset(token)

@@ -1,0 +1,249 @@
+"""The call store: every reply that was bought, and the ledger of what was asked. One SQLite file.
+
+A reply and its ledger row are committed in one transaction, on the disk, before the caller sees the
+reply: a process that is killed at any point loses only the calls that were in flight. Rows for cache hits
+cost nothing to lose, so they wait in memory for the next transaction (or for 256 of them).
+
+Every row carries the SHA-256 of its content. A row that does not match is an IntegrityError, never a
+reply and never silently bought again: the file was edited or the disk is failing, and both must be seen.
+"""
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from judge_opt.core.errors import IntegrityError, JudgeOptError
+from judge_opt.core.hashing import canonical_json
+from judge_opt.core.killpoints import reach
+from judge_opt.llm.ledger import LedgerLine, LedgerRow
+
+SCHEMA_VERSION = 1
+_HITS_HELD = 256
+_CROSSED_A_FORK: list[sqlite3.Connection] = []
+"""Kept for ever: closing the parent's connection in a child would drop the parent's locks."""
+
+_SCHEMA = """
+CREATE TABLE replies (key TEXT PRIMARY KEY, response BLOB NOT NULL, sha TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE ledger (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, run_id TEXT NOT NULL, purpose TEXT NOT NULL,
+  model TEXT NOT NULL, key TEXT NOT NULL, cached INTEGER NOT NULL, answered TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL, seconds REAL NOT NULL,
+  attempts INTEGER NOT NULL, outcome TEXT NOT NULL
+);
+CREATE INDEX ledger_by_run ON ledger (run_id);
+CREATE TABLE vectors (
+  model TEXT NOT NULL, text_sha TEXT NOT NULL, vector BLOB NOT NULL, sha TEXT NOT NULL,
+  PRIMARY KEY (model, text_sha)
+) WITHOUT ROWID;
+"""
+_INSERT = """
+INSERT INTO ledger (time, run_id, purpose, model, key, cached, answered, prompt_tokens,
+                    completion_tokens, usd, seconds, attempts, outcome)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_SUMMARY = """
+SELECT purpose, model, SUM(cached = 0 AND outcome = 'ok'), SUM(cached = 0 AND outcome <> 'ok'),
+       SUM(attempts), SUM(cached), SUM(prompt_tokens * (cached = 0)), SUM(completion_tokens * (cached = 0)),
+       TOTAL(usd * (cached = 0)), SUM(cached = 0 AND outcome = 'ok' AND usd IS NULL), TOTAL(seconds * (cached = 0))
+FROM ledger WHERE ? IS NULL OR run_id = ? GROUP BY purpose, model ORDER BY purpose, model
+"""
+
+
+class CallStore:
+    """Replies, ledger and embedding vectors. Safe from many threads and many processes at once.
+
+    Args:
+        path: the SQLite file; made, with its folder, where it does not exist.
+
+    Raises:
+        IntegrityError: the file is no database, is damaged, or was written by a newer judge_opt.
+        JudgeOptError: the file cannot be read or written (disk full, read-only folder).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._lock = threading.RLock()
+        self._held: list[tuple[Any, ...]] = []
+        self._connection: sqlite3.Connection | None = None
+        self._pid = 0
+        with self._database():
+            pass
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The reply under `key`, or None."""
+        with self._database() as db:
+            row = db.execute("SELECT response, sha FROM replies WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        self._verify(row[0], row[1], f"reply {key[:12]}")
+        reply: dict[str, Any] = orjson.loads(row[0])
+        return reply
+
+    def put(self, key: str, reply: Mapping[str, Any], row: LedgerRow) -> dict[str, Any]:
+        """Commit a bought reply and its ledger row in one transaction; on the disk when this returns.
+
+        Returns:
+            The reply under `key`: this one, or the one that another process stored first, so that every
+            process goes on with the same bytes.
+        """
+        body = canonical_json(reply)
+        sha = hashlib.sha256(body).hexdigest()
+        with self._transaction() as db:
+            inserted = db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", (key, body, sha)).rowcount
+            db.execute(_INSERT, _values(row))
+        reach("llm.committed")
+        stored: dict[str, Any] | None = orjson.loads(body) if inserted else self.get(key)
+        assert stored is not None
+        return stored
+
+    def record(self, row: LedgerRow) -> None:
+        """Book a call without a reply: a failure (durable at once) or a cache hit (held in memory)."""
+        with self._lock:
+            self._held.append(_values(row))
+            if not row.cached or len(self._held) >= _HITS_HELD:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write the cache hits that are held in memory."""
+        with self._lock:
+            if self._held:
+                with self._transaction():
+                    pass
+
+    def summary(self, run_id: str | None = None) -> list[LedgerLine]:
+        """Sums by purpose and model, of one run or of everything, ordered by purpose and model."""
+        self.flush()
+        with self._database() as db:
+            rows = db.execute(_SUMMARY, (run_id, run_id)).fetchall()
+        return [LedgerLine(*row) for row in rows]
+
+    def get_vectors(self, model: str, hashes: Sequence[str]) -> dict[str, bytes]:
+        """float32 bytes by text hash, for those of `hashes` that are stored."""
+        found: dict[str, bytes] = {}
+        with self._database() as db:
+            for start in range(0, len(hashes), 500):
+                part = list(hashes[start : start + 500])
+                marks = ",".join("?" * len(part))
+                query = f"SELECT text_sha, vector, sha FROM vectors WHERE model = ? AND text_sha IN ({marks})"
+                for text_sha, vector, sha in db.execute(query, (model, *part)):
+                    self._verify(vector, sha, f"vector {text_sha[:12]}")
+                    found[text_sha] = vector
+        return found
+
+    def put_vectors(self, model: str, vectors: Mapping[str, bytes]) -> None:
+        """Store float32 bytes by text hash; the vector that was stored first stays."""
+        rows = [(model, name, data, hashlib.sha256(data).hexdigest()) for name, data in vectors.items()]
+        with self._transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)
+
+    def close(self) -> None:
+        """Write what is held and close the file. The store opens it again when it is used again."""
+        with self._lock:
+            self.flush()
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def _verify(self, data: bytes, sha: str, what: str) -> None:
+        if hashlib.sha256(data).hexdigest() != sha:
+            raise IntegrityError(
+                f"{self.path}: {what} does not match its hash.",
+                "Restore the file from a backup, or move it away to buy its calls again.",
+            )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction that also carries the cache hits that were held."""
+        with self._database() as db:
+            held, self._held = self._held, []
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany(_INSERT, held)
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                self._held = held + self._held
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                if self._connection is None or self._pid != os.getpid():
+                    if self._connection is not None:
+                        _CROSSED_A_FORK.append(self._connection)
+                        self._held = []
+                    self._connection = self._open()
+                yield self._connection
+            except sqlite3.OperationalError as error:
+                raise JudgeOptError(
+                    f"{self.path}: cannot be read or written ({error}).",
+                    "Check the free disk space and that the folder is writable; what was stored is intact.",
+                ) from error
+            except sqlite3.DatabaseError as error:
+                raise IntegrityError(
+                    f"{self.path}: is damaged or is not a judge_opt call store ({error}).",
+                    "Restore the file from a backup, or move it away to buy its calls again.",
+                ) from error
+            except OSError as error:
+                raise JudgeOptError(
+                    f"{self.path}: cannot be opened ({error}).", "Choose another folder."
+                ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        self._pid = os.getpid()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(self.path, timeout=30.0, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("PRAGMA synchronous = FULL")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                _enter_wal(db)
+                db.execute("BEGIN IMMEDIATE")
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                if version == 0:
+                    for statement in _SCHEMA.split(";"):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                    version = SCHEMA_VERSION
+                db.execute("COMMIT")
+            if version > SCHEMA_VERSION:
+                raise IntegrityError(
+                    f"{self.path}: was written by a newer judge_opt (schema {version}, this one knows {SCHEMA_VERSION}).",
+                    "Upgrade judge_opt, or choose another JUDGE_OPT_HOME.",
+                )
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _enter_wal(db: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging. SQLite does not wait for its busy timeout here, so several processes
+    that make the same file at once would otherwise fail."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _values(row: LedgerRow) -> tuple[Any, ...]:
+    return (
+        time.time(), row.run_id, row.purpose, row.model, row.key, int(row.cached), row.answered,
+        row.prompt_tokens, row.completion_tokens, row.usd, row.seconds, row.attempts, row.outcome,
+    )  # fmt: skip
