@@ -25,7 +25,7 @@ def query(
         raise UsageError(f"max_results={max_results} gives no page.", "Use 1 or more.")
     found = sa.select(traces).order_by(traces.c.seq).limit(max_results + 1)
     if page is not None:
-        if not (page.isascii() and page.isdigit()):
+        if not (page.isascii() and page.isdigit() and len(page) < 19):
             raise UsageError(f"page={page[:60]!r} is no page.", "Pass next_page of the page before.")
         found = found.where(traces.c.seq > int(page))
     if session is not None:

@@ -1,0 +1,148 @@
+"""One registered version, and how it is read from its row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from hashlib import sha256
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from judge_opt.core.errors import IntegrityError, NotFound
+from judge_opt.core.hashing import content_hash
+from judge_opt.core.text import nearest
+from judge_opt.registry.tables import aliases, blobs, versions
+from judge_opt.traces.json_text import load_json
+
+
+class _Any(Enum):
+    ANY = "any"
+
+
+MAX_VERSION = 2**31 - 1
+
+ANY: Final = _Any.ANY
+"""For `Registry.set_alias(expected=ANY)`: move the alias wherever it points."""
+
+Expected = int | _Any | None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An immutable version of a judge, a prompt or another artefact.
+
+    Attributes:
+        version: 1, 2, 3, ... per kind and name; never given twice, also after a deletion.
+        content_hash: of the payload and the blobs; the same content has the same hash under any name.
+        tags, lineage: as given at registration. Lineage says where it came from (parent version, split,
+            optimizer, labels).
+        aliases: the names that pointed at it when it was read, sorted.
+        deleted: True for a tombstone.
+    """
+
+    name: str
+    kind: str
+    version: int
+    content_hash: str
+    created: datetime
+    tags: Mapping[str, str] = field(default_factory=dict)
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    deleted: bool = False
+
+
+def artefact_hash(payload: Any, data: Mapping[str, bytes]) -> str:
+    """The content address of a payload with its blobs."""
+    digests = {name: sha256(blob).hexdigest() for name, blob in data.items()}
+    return content_hash({"payload": payload, "blobs": digests})
+
+
+def version_of(connection: sa.Connection, row: sa.RowMapping) -> Version:
+    """The version in a row of `registry_versions`."""
+    pointing = connection.execute(
+        sa.select(aliases.c.alias).where(
+            aliases.c.kind == row["kind"],
+            aliases.c.name == row["name"],
+            aliases.c.version == row["version"],
+        )
+    ).scalars()
+    return Version(
+        name=row["name"],
+        kind=row["kind"],
+        version=row["version"],
+        content_hash=row["content_hash"],
+        created=datetime.fromisoformat(row["created"]),
+        tags=load_json(row["tags_json"]),
+        lineage=load_json(row["lineage_json"]),
+        aliases=tuple(sorted(pointing)),
+        deleted=row["deleted"] is not None,
+    )
+
+
+def content_of(connection: sa.Connection, row: sa.RowMapping) -> tuple[Any, dict[str, bytes]]:
+    """Payload and blobs of a row, verified.
+
+    Raises:
+        IntegrityError: they do not match the hash.
+    """
+    query = sa.select(blobs.c.name, blobs.c.data).where(blobs.c.version_seq == row["seq"])
+    data = {str(name): bytes(blob) for name, blob in connection.execute(query.order_by(blobs.c.name))}
+    item = f"{row['kind']} {row['name']!r} version {row['version']}"
+    try:
+        payload = load_json(row["payload_json"])
+        matches = artefact_hash(payload, data) == row["content_hash"]
+    except ValueError:
+        matches = False
+    if not matches:
+        raise IntegrityError(
+            f"The {item} was changed or damaged on disk: its content does not match its hash.",
+            "Restore the database from a backup, or import the version again from a bundle.",
+        )
+    return payload, data
+
+
+def find_row(connection: sa.Connection, kind: str, name: str, version: int | str | None) -> sa.RowMapping:
+    """The row of a version number, an alias, or the latest (None or "latest").
+
+    Raises:
+        NotFound: there is none, or it was deleted; names what there is.
+    """
+    of_name = sa.select(versions).where(versions.c.kind == kind, versions.c.name == name)
+    if isinstance(version, str) and version.isascii() and version.isdigit():
+        version = int(version)
+    if isinstance(version, int) and not 1 <= version <= MAX_VERSION:
+        raise _not_found(connection, kind, name, version)
+    if version is None or version == "latest":
+        query = of_name.where(versions.c.deleted.is_(None)).order_by(versions.c.version.desc())
+    else:
+        number = version if isinstance(version, int) else _aliased(connection, kind, name, version)
+        query = of_name.where(versions.c.version == number)
+    row = connection.execute(query.limit(1)).mappings().first()
+    if row is None:
+        raise _not_found(connection, kind, name, version)
+    if row["deleted"] is not None:
+        raise NotFound(
+            f"Version {row['version']} of {kind} {name!r} was deleted on {row['deleted'][:10]}.",
+            "Use another version; Registry.versions lists them.",
+        )
+    return row
+
+
+def _aliased(connection: sa.Connection, kind: str, name: str, alias: str) -> int | None:
+    query = sa.select(aliases.c.version).where(
+        aliases.c.kind == kind, aliases.c.name == name, aliases.c.alias == alias
+    )
+    return connection.execute(query).scalar()
+
+
+def _not_found(connection: sa.Connection, kind: str, name: str, version: int | str | None) -> NotFound:
+    query = sa.select(versions.c.name).where(versions.c.kind == kind, versions.c.deleted.is_(None)).distinct()
+    names = sorted(connection.execute(query).scalars())
+    if name not in names:
+        listed = ", ".join(map(repr, names[:20])) or "none"
+        return NotFound(
+            f"There is no {kind} {name!r}; registered: {listed}.{nearest(name, names)}", "Register it first."
+        )
+    what = f"version {version}" if isinstance(version, int) else f"alias {version!r}"
+    return NotFound(f"{kind} {name!r} has no {what}.", "Registry.versions lists what there is.")
