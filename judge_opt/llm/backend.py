@@ -65,6 +65,6 @@ class Backend(Protocol):
 
 
 def time_left(timeout: float) -> float:
-    """Seconds that an attempt may still take: its own timeout, or less where the call's deadline is nearer."""
+    """Seconds that an attempt may still take: `timeout`, or less where the call's deadline is nearer."""
     deadline = call_deadline.get()
     return timeout if deadline is None else min(timeout, deadline - time.monotonic())

@@ -65,7 +65,7 @@ class Circuit:
             if self._failed >= self.outages:
                 self._trip(
                     EndpointUnreachable(
-                        f"{model}: {self._failed} calls in a row failed after every retry, the last with: {why}",
+                        f"{model}: {self._failed} calls in a row failed after every retry, the last: {why}",
                         "Check the endpoint and run again: calls that were bought are not bought twice.",
                     )
                 )

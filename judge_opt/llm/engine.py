@@ -21,7 +21,7 @@ from judge_opt.core.errors import JudgeOptError
 from judge_opt.llm.backend import Backend
 from judge_opt.llm.errors import carry, kind_of
 from judge_opt.llm.flight import Flights
-from judge_opt.llm.keys import most_usage, prepare
+from judge_opt.llm.keys import DSPY_PARAMETERS, most_usage, prepare
 from judge_opt.llm.ledger import LedgerRow
 from judge_opt.llm.purchase import Purchaser, Receipt
 from judge_opt.llm.store import CallStore
@@ -72,10 +72,7 @@ class Engine:
     supports_response_schema = True
     supports_function_calling = True
     supports_reasoning = False
-    supported_params = frozenset(
-        "temperature top_p max_tokens max_completion_tokens stop seed response_format logprobs top_logprobs "
-        "tools tool_choice parallel_tool_calls frequency_penalty presence_penalty".split()
-    )
+    supported_params = DSPY_PARAMETERS
 
     def __init__(
         self,
@@ -191,7 +188,7 @@ class Engine:
 class AsyncEngine:
     """DSPy's asynchronous engine: `Engine` on the session's threads."""
 
-    def __init__(self, engine: Engine, executor: Executor) -> None:
+    def __init__(self, engine: Engine, executor: Callable[[], Executor]) -> None:
         self.engine = engine
         self.executor = executor
 
@@ -199,7 +196,7 @@ class AsyncEngine:
         """As `Engine.complete`. A call that is cancelled ends in its thread and is stored."""
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, context.run, self.engine.complete, request)
+        return await loop.run_in_executor(self.executor(), context.run, self.engine.complete, request)
 
     def stream(self, request: lm15.Request) -> Any:
         return self.engine.stream(request)

@@ -15,7 +15,6 @@ LMTransportError (each after every retry) and ContextWindowExceededError. `unwra
 chain, `is_fatal` says whether the run must stop, and `reason_of` names the Unscored reason otherwise.
 """
 
-from functools import cache
 from typing import Any
 
 from dspy import lm15
@@ -41,6 +40,7 @@ _DSPY_SIDE: tuple[tuple[type[JudgeOptError], type[Any]], ...] = (
     (EndpointUnreachable, LMTransportError),
     (RequestRejected, LMInvalidRequestError),
 )
+_BOTH: dict[tuple[type[JudgeOptError], type[Any]], type[JudgeOptError]] = {}
 _POLICY_CODES = frozenset({"content_filter", "content_policy_violation", "moderation"})
 
 
@@ -51,21 +51,25 @@ def carry(error: JudgeOptError, *, fatal: bool = True) -> JudgeOptError:
         error: what happened.
         fatal: True where going on with other rows is pointless (see `is_fatal`).
     """
+    crossing: JudgeOptError = error
     if isinstance(error, LMError):
-        return error
-    dspy_side = next((theirs for ours, theirs in _DSPY_SIDE if isinstance(error, ours)), LMError)
-    carried: JudgeOptError = _both(type(error), dspy_side)(error.message, error.remedy)
+        return crossing
+    dspy_side: type[Any] = next((theirs for ours, theirs in _DSPY_SIDE if isinstance(error, ours)), LMError)
+    carried = _both(type(error), dspy_side)(error.message, error.remedy)
     carried.__dict__["fatal"] = fatal
     carried.__cause__ = error.__cause__
     return carried
 
 
-@cache
 def _both(ours: type[JudgeOptError], theirs: type[Any]) -> type[JudgeOptError]:
+    if (known := _BOTH.get((ours, theirs))) is not None:
+        return known
+
     def reduce(self: JudgeOptError) -> Any:
         return _rebuild, (ours, self.message, self.remedy, getattr(self, "fatal", True))
 
-    return type(ours.__name__, (ours, theirs), {"__reduce__": reduce, "__module__": ours.__module__})
+    made = type(ours.__name__, (ours, theirs), {"__reduce__": reduce, "__module__": ours.__module__})
+    return _BOTH.setdefault((ours, theirs), made)
 
 
 def _rebuild(ours: type[JudgeOptError], message: str, remedy: str, fatal: bool) -> JudgeOptError:

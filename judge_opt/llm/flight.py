@@ -29,12 +29,10 @@ class Flights(Generic[T]):
                 if future is None:
                     future = self._flying[key] = Future()
             if not leads:
-                try:
+                failure = future.exception()
+                if failure is None or isinstance(failure, Exception):
                     return future.result(), False
-                except Exception:
-                    raise
-                except BaseException:
-                    continue
+                continue
             try:
                 value = lead()
             except BaseException as error:

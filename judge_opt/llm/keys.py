@@ -2,7 +2,8 @@
 
 It holds the backend's fingerprint, the whole canonical request (messages, tools, parameters, schema, seed)
 and which repeat of the same question this is. DSPy's name for the model is left out: the fingerprint says
-more. A repeat is told apart in four ways, all stripped before the wire:
+more. The order of a schema's properties counts, since it is the order in which the model answers. A
+repeat is told apart in four ways, all stripped before the wire:
 
 - `with repeat(i):` around the calls, ours;
 - `Config.extensions["repeat"]` on one request, ours;
@@ -11,16 +12,28 @@ more. A repeat is told apart in four ways, all stripped before the wire:
 """
 
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from dspy._vendor.lm15.serde import request_to_dict
 from dspy.lm15 import Request
 
 from judge_opt.core.hashing import content_hash
+
+DSPY_PARAMETERS = frozenset(
+    (
+        "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "stop", "seed",
+        "response_format", "logprobs", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls",
+        "frequency_penalty", "presence_penalty", "service_tier", "store", "user", "logit_bias",
+        "reasoning_effort", "n", "rollout_id", "prompt_cache", "callbacks", "use_developer_role",
+    )
+)  # fmt: skip
+"""What DSPy's request type knows. Other parameters go to the endpoint as `extra`."""
 
 _repeat: ContextVar[int] = ContextVar("judge_opt_repeat", default=0)
 _rollout: ContextVar[Any] = ContextVar("judge_opt_rollout", default=None)
@@ -64,12 +77,20 @@ def prepare(request: Request, fingerprint: dict[str, Any], extra: dict[str, Any]
         request = replace(request, config=replace(request.config, extensions=extensions or None))
     canonical = request_to_dict(request)
     canonical.pop("model")
-    content: dict[str, Any] = {"v": 1, "backend": fingerprint, "request": canonical, "repeat": index}
+    asked = _ordered_json(canonical)
+    content: dict[str, Any] = {"v": 1, "backend": fingerprint, "request": asked, "repeat": index}
     if (rollout_id := _rollout.get()) is not None:
         content["rollout"] = rollout_id
     if (candidates := _candidates.get()) is not None and (candidate := next(candidates)) > 0:
         content["candidate"] = candidate
     return content_hash(content), request
+
+
+def _ordered_json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # text that UTF-8 cannot carry
+        return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
 def most_usage(request: Request, default_output: int = 4096) -> tuple[int, int]:

@@ -3,15 +3,9 @@
 from typing import Any
 
 import dspy
+from dspy.clients.lm import _is_openai_reasoning_model
 
 from judge_opt.llm.keys import rollout
-
-DSPY_PARAMETERS = frozenset(
-    "temperature max_tokens max_completion_tokens top_p top_k stop seed response_format logprobs top_logprobs "
-    "tools tool_choice parallel_tool_calls frequency_penalty presence_penalty service_tier store user "
-    "logit_bias reasoning_effort n rollout_id prompt_cache callbacks use_developer_role".split()
-)
-"""What DSPy's request type knows. Other parameters go to the endpoint through the engine."""
 
 
 class SessionLM(dspy.LM):
@@ -36,3 +30,12 @@ class SessionLM(dspy.LM):
     def _sampling(self, kwargs: dict[str, Any]) -> tuple[Any, int]:
         merged = {**self.kwargs, **kwargs}
         return merged.get("rollout_id"), merged.get("n") or 1
+
+
+def sampling(model: str, temperature: float | None, max_tokens: int | None) -> dict[str, Any]:
+    """`temperature` and `max_tokens` as the model takes them: OpenAI's reasoning models refuse a
+    temperature of 0 and a reply limit that leaves no room to think, so theirs are left to the endpoint."""
+    if _is_openai_reasoning_model(model):
+        temperature = None if temperature == 0 else temperature
+        max_tokens = None if max_tokens is not None and max_tokens < 16000 else max_tokens
+    return {"temperature": temperature, "max_tokens": max_tokens}

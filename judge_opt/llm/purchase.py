@@ -63,6 +63,7 @@ class Purchaser:
         self.env_keys = env_keys
         self.circuit = Circuit()
         self._slots = slots
+        self._price_table_read = False
 
     def buy(
         self,
@@ -83,7 +84,7 @@ class Purchaser:
 
         Raises:
             JudgeOptError: carried across DSPy (`errors.carry`): over budget, refused, circuit open.
-            dspy.lm15.LM15Error: a transient failure that outlasted every retry, or a context that is too long.
+            dspy.lm15.LM15Error: a transient failure after every retry, or a context that is too long.
         """
         started = time.monotonic()
         ends = started + self.policy.deadline
@@ -96,6 +97,9 @@ class Purchaser:
                 reserved = self._reserve(most)
                 receipt.attempts += 1
                 used = Cost(calls=1)
+                if not self._price_table_read:  # not between a reply and its commit: it can take seconds
+                    self.price(most)
+                    self._price_table_read = True
                 try:
                     reach("llm.before_call")
                     value = attempt()

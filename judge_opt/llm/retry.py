@@ -60,7 +60,9 @@ def retrying(policy: RetryPolicy, key: str, ends: float) -> tenacity.Retrying:
         if error is None or learnt(error):
             return 0.0
         jitter = 1 + 0.25 * random.Random(f"{key}:{state.attempt_number}").random()
-        backoff = min(policy.first_wait * 2 ** (state.attempt_number - 1), policy.longest_wait) * jitter
+        backoff: float = (
+            min(policy.first_wait * 2 ** (state.attempt_number - 1), policy.longest_wait) * jitter
+        )
         asked = getattr(error, "retry_after", None)
         return max(backoff, float(asked)) if asked is not None else backoff
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,6 @@ from judge_opt.core.errors import UsageError
 from judge_opt.core.hashing import canonical_json
 from judge_opt.llm.backend import Backend
 from judge_opt.llm.budget import Budget, Cost
-from judge_opt.llm.flight import Flights
 from judge_opt.llm.ledger import LedgerLine
 from judge_opt.llm.retry import RetryPolicy
 from judge_opt.llm.store import CallStore
@@ -31,18 +29,9 @@ from judge_opt.llm.uri import ModelURI
 if TYPE_CHECKING:
     import dspy
 
+    from judge_opt.llm.doors import Door
     from judge_opt.llm.embed import Embedder
     from judge_opt.llm.engine import CallEvent, Engine
-    from judge_opt.llm.purchase import Purchaser
-
-
-@dataclass(slots=True)
-class _Door:
-    """What all engines of one backend share."""
-
-    backend: Backend
-    purchaser: "Purchaser"
-    flights: "Flights[dict[str, Any]]"
 
 
 class Session:
@@ -76,10 +65,10 @@ class Session:
         self.concurrency = concurrency
         self.retry = retry or RetryPolicy()
         self.events = events
+        self.slots = threading.BoundedSemaphore(concurrency)
         self.store = CallStore(self.home / "calls.db")
-        self._slots = threading.BoundedSemaphore(concurrency)
         self._lock = threading.RLock()
-        self._doors: dict[bytes, _Door] = {}
+        self._doors: dict[bytes, Door] = {}
         self._lms: dict[bytes, dspy.LM] = {}
         self._embedders: dict[bytes, Embedder] = {}
         self._executor: ThreadPoolExecutor | None = None
@@ -115,7 +104,9 @@ class Session:
         Raises:
             UsageError: the URI is malformed, or the provider does not take these options.
         """
-        from judge_opt.llm.lm import DSPY_PARAMETERS, SessionLM
+        from judge_opt.llm.engine import AsyncEngine
+        from judge_opt.llm.keys import DSPY_PARAMETERS
+        from judge_opt.llm.lm import SessionLM, sampling
 
         key = _memo(uri, purpose, base_url, temperature, max_tokens, seed, extra_headers, options, params)
         with self._lock:
@@ -132,14 +123,14 @@ class Session:
             )
             if seed is not None:
                 params["seed"] = seed
+            name = ModelURI.parse(uri).litellm_name
             made = SessionLM(
-                ModelURI.parse(uri).litellm_name,
+                name,
                 engine=engine,
-                async_engine=_async(engine, self.executor),
+                async_engine=AsyncEngine(engine, self.executor),
                 cache=False,
                 num_retries=0,
-                temperature=temperature,
-                max_tokens=max_tokens,
+                **sampling(name, temperature, max_tokens),
                 **{name: value for name, value in params.items() if name not in extra},
             )
             return self._lms.setdefault(key, made)
@@ -164,7 +155,7 @@ class Session:
             "options": dict(options or {}),
             "extra": dict(extra or {}),
         }
-        books = Books(self.store, self.run_id, self._tell)
+        books = Books(self.store, self.run_id, self.tell)
         model = state["uri"]
         assert isinstance(model, str)
         return Engine(
@@ -201,7 +192,6 @@ class Session:
         """This run's calls by purpose and model; with `everything`, those of all runs in this home."""
         return self.store.summary(None if everything else self.run_id)
 
-    @property
     def executor(self) -> ThreadPoolExecutor:
         """Threads for asynchronous calls, as many as may be in flight."""
         with self._lock:
@@ -228,7 +218,8 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _tell(self, event: "CallEvent") -> None:
+    def tell(self, event: "CallEvent") -> None:
+        """Pass a call that has ended on to `events`."""
         if self.events is not None:
             self.events(event)
 
@@ -238,7 +229,8 @@ class Session:
         base_url: str | None,
         extra_headers: Mapping[str, str] | None,
         options: Mapping[str, Any] | None,
-    ) -> _Door:
+    ) -> Door:
+        from judge_opt.llm.doors import Door, connect
         from judge_opt.llm.purchase import Purchaser
 
         parsed = ModelURI.parse(uri)
@@ -246,7 +238,7 @@ class Session:
         with self._lock:
             door = self._doors.get(key)
             if door is None:
-                backend = _connect(parsed, base_url, extra_headers, options, self.retry.timeout)
+                backend = connect(parsed, base_url, extra_headers, options, self.retry.timeout)
                 own_limit = getattr(backend, "max_concurrency", None)
                 purchaser = Purchaser(
                     str(parsed),
@@ -254,45 +246,10 @@ class Session:
                     policy=self.retry,
                     price=backend.price,
                     env_keys=getattr(backend, "env_keys", ()),
-                    slots=threading.BoundedSemaphore(own_limit) if own_limit else self._slots,
+                    slots=threading.BoundedSemaphore(own_limit) if own_limit else self.slots,
                 )
-                door = self._doors[key] = _Door(backend, purchaser, Flights())
+                door = self._doors[key] = Door(backend, purchaser)
             return door
-
-
-def _connect(
-    uri: ModelURI,
-    base_url: str | None,
-    extra_headers: Mapping[str, str] | None,
-    options: Mapping[str, Any] | None,
-    timeout: float,
-) -> Backend:
-    made: Backend
-    if uri.provider == "local":
-        if base_url or extra_headers:
-            raise UsageError(f"{uri}: a local model has no base_url and no headers.", "Leave them out.")
-        from judge_opt.llm.local import LocalBackend
-
-        made = LocalBackend(uri.name, **dict(options or {}))
-        return made
-    if options:
-        raise UsageError(f"{uri}: takes no backend options, got {sorted(options)}.", "Leave them out.")
-    headers = dict(extra_headers or {})
-    if uri.provider == "openai" or base_url:
-        from judge_opt.llm.http_backend import HTTPBackend
-
-        made = HTTPBackend(uri, base_url, headers=headers, timeout=timeout)
-    else:
-        from judge_opt.llm.litellm_backend import LiteLLMBackend
-
-        made = LiteLLMBackend(uri, headers=headers, timeout=timeout)
-    return made
-
-
-def _async(engine: "Engine", executor: ThreadPoolExecutor) -> Any:
-    from judge_opt.llm.engine import AsyncEngine
-
-    return AsyncEngine(engine, executor)
 
 
 def _memo(*arguments: Any) -> bytes:

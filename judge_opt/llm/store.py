@@ -52,7 +52,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 _SUMMARY = """
 SELECT purpose, model, SUM(cached = 0 AND outcome = 'ok'), SUM(cached = 0 AND outcome <> 'ok'),
        SUM(attempts), SUM(cached), SUM(prompt_tokens * (cached = 0)), SUM(completion_tokens * (cached = 0)),
-       TOTAL(usd * (cached = 0)), SUM(cached = 0 AND outcome = 'ok' AND usd IS NULL), TOTAL(seconds * (cached = 0))
+       TOTAL(usd * (cached = 0)), SUM(cached = 0 AND outcome = 'ok' AND usd IS NULL),
+       TOTAL(seconds * (cached = 0))
 FROM ledger WHERE ? IS NULL OR run_id = ? GROUP BY purpose, model ORDER BY purpose, model
 """
 
@@ -132,7 +133,7 @@ class CallStore:
             for start in range(0, len(hashes), 500):
                 part = list(hashes[start : start + 500])
                 marks = ",".join("?" * len(part))
-                query = f"SELECT text_sha, vector, sha FROM vectors WHERE model = ? AND text_sha IN ({marks})"
+                query = f"SELECT text_sha, vector, sha FROM vectors WHERE model = ? AND text_sha IN ({marks})"  # noqa: S608 - question marks
                 for text_sha, vector, sha in db.execute(query, (model, *part)):
                     self._verify(vector, sha, f"vector {text_sha[:12]}")
                     found[text_sha] = vector
@@ -219,7 +220,7 @@ class CallStore:
                 db.execute("COMMIT")
             if version > SCHEMA_VERSION:
                 raise IntegrityError(
-                    f"{self.path}: was written by a newer judge_opt (schema {version}, this one knows {SCHEMA_VERSION}).",
+                    f"{self.path}: was written by a newer judge_opt (schema {version}).",
                     "Upgrade judge_opt, or choose another JUDGE_OPT_HOME.",
                 )
         except BaseException:
