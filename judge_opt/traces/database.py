@@ -196,8 +196,8 @@ _URL_REMEDY = "Give a file path, or a URL such as postgresql+psycopg://user@host
 
 def _read_url(url: str | Path) -> URL:
     text = str(url)
-    if not text:
-        raise UsageError("The database path is empty.", _URL_REMEDY)
+    if not text or "\x00" in text:
+        raise UsageError(f"The database path {text!r} is no path.", _URL_REMEDY)
     if isinstance(url, Path) or "://" not in text:
         file = text if text == ":memory:" else str(Path(text).expanduser().absolute())
         return URL.create("sqlite", database=file)
