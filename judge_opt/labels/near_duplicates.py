@@ -69,10 +69,12 @@ def near_duplicate_links(examples: Sequence[LabelledExample]) -> list[tuple[int,
 
 
 def words(value: Any) -> list[str]:
-    """The folded words of every text in a JSON value, keys in sorted order; the folded text itself where it
-    has no words."""
-    text = fold(" ".join(_texts(value)))
-    return _WORD.findall(text) or [text]
+    """The folded words of every text in a JSON value, keys in sorted order. A text without words ("?!",
+    an emoji) counts as one word."""
+    found: list[str] = []
+    for text in map(fold, _texts(value)):
+        found += _WORD.findall(text) or [text]
+    return found
 
 
 def _texts(value: Any) -> Iterable[str]:
