@@ -64,7 +64,12 @@ class ValueType:
         range of at most 20 values is a list of choices."""
         if self.labels:
             return self.labels
-        if self.kind == "int" and self.low is not None and self.high is not None and self.high - self.low < 20:
+        if (
+            self.kind == "int"
+            and self.low is not None
+            and self.high is not None
+            and self.high - self.low < 20
+        ):
             return tuple(str(i) for i in range(int(self.low), int(self.high) + 1))
         return ()
 

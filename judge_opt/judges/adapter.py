@@ -65,7 +65,9 @@ class JudgeAdapter(dspy.Adapter):
         }
         return {"type": "json_schema", "json_schema": {"name": "judgement", "schema": schema, "strict": True}}
 
-    def format(self, signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]) -> list[dict[str, Any]]:
+    def format(
+        self, signature: Any, demos: list[dict[str, Any]], inputs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         """OpenAI-style messages."""
         reasons = f'"{RATIONALE}" (your reasons, first) and ' if self.rationale else ""
         system = (

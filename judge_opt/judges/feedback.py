@@ -24,7 +24,9 @@ class Feedback(dspy.Prediction):
         self, result: Judgement, *, name: str = "", source: str = "", metadata: dict[str, Any] | None = None
     ) -> None:
         scored = result if isinstance(result, Scored) else None
-        super().__init__(value=scored.value if scored else None, rationale=scored.rationale if scored else None)
+        super().__init__(
+            value=scored.value if scored else None, rationale=scored.rationale if scored else None
+        )
         self._result = result
         self._name = name
         self._source = source

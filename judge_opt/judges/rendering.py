@@ -9,7 +9,11 @@ def value_text(value: Any) -> str:
     """A JSON value for reading: text as it is, a flat dictionary as `key: value` lines, else JSON."""
     if isinstance(value, str):
         return value
-    if isinstance(value, dict) and value and all(isinstance(v, (str, int, float, bool)) for v in value.values()):
+    if (
+        isinstance(value, dict)
+        and value
+        and all(isinstance(v, (str, int, float, bool)) for v in value.values())
+    ):
         return "\n".join(f"{key}: {v}" for key, v in value.items())
     return json.dumps(value, ensure_ascii=False, indent=1, default=str)
 
@@ -17,7 +21,9 @@ def value_text(value: Any) -> str:
 def section(name: str, value: Any) -> str:
     """One part between `<name>` marks; marks inside the text are broken, so that it cannot close its own
     section or open another."""
-    text = re.sub(r"<(?=\s*/?\s*(inputs|outputs|expectations|trace|conversation)\b)", "<\u200b", value_text(value))
+    text = re.sub(
+        r"<(?=\s*/?\s*(inputs|outputs|expectations|trace|conversation)\b)", "<\u200b", value_text(value)
+    )
     return f"<{name}>\n{text}\n</{name}>"
 
 

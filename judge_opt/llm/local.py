@@ -41,6 +41,8 @@ class LocalBackend:
             first call.
     """
 
+    max_concurrency = 1  # one model, asked one thing at a time: more would only wait
+
     def __init__(self, name: str, *, n_ctx: int = 8192, n_threads: int | None = None) -> None:
         self.name = name
         self.path, self.sha256 = weights(name)
@@ -116,7 +118,9 @@ class LocalBackend:
                 usage = Usage(tokens_in, tokens_out, cache_read_tokens=cached)
                 return self._response(reply.text, usage, "length", None)
             head = json.dumps(json.loads(reply.text), ensure_ascii=False)[:-1] + ", "
-        answers = [f"{head}{json.dumps(field)}: {json.dumps(value, ensure_ascii=False)}}}" for value in values]
+        answers = [
+            f"{head}{json.dumps(field)}: {json.dumps(value, ensure_ascii=False)}}}" for value in values
+        ]
         tokens = [self.runtime.tokenize(answer, False) for answer in answers]
         seen: list[int] = []
 

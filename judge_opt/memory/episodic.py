@@ -90,7 +90,9 @@ class EpisodicMemory:
 
             self._index = faiss.IndexFlatIP(self.vectors.shape[1])
             self._index.add(self.vectors)
-        scores, places = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), min(k, len(self)))
+        scores, places = self._index.search(
+            np.ascontiguousarray(queries, dtype=np.float32), min(k, len(self))
+        )
         # faiss sums in an order that depends on the batch: rounded, so that ties fall alike everywhere.
         return np.round(scores.astype(np.float64), 5), places
 
@@ -114,7 +116,13 @@ class EpisodicMemory:
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:k]
 
     def examples(
-        self, query: Vectors, k: int, *, not_group: str | None = None, floor: float = 0.2, diversity: float = 0.1
+        self,
+        query: Vectors,
+        k: int,
+        *,
+        not_group: str | None = None,
+        floor: float = 0.2,
+        diversity: float = 0.1,
     ) -> list[tuple[int, float]]:
         """Episodes to show the judge: near, but not the same thing over again (maximal marginal relevance,
         Carbonell and Goldstein, SIGIR 1998), most similar first.

@@ -40,7 +40,9 @@ class NeighbourVote:
         return counts / counts.sum()
 
 
-def fit_vote(vectors: Vectors, labels: Ints, groups: Sequence[str], n_labels: int) -> tuple[NeighbourVote, Floats]:
+def fit_vote(
+    vectors: Vectors, labels: Ints, groups: Sequence[str], n_labels: int
+) -> tuple[NeighbourVote, Floats]:
     """Choose the vote's settings by leave-one-group-out log loss.
 
     Returns:
@@ -56,7 +58,9 @@ def fit_vote(vectors: Vectors, labels: Ints, groups: Sequence[str], n_labels: in
         for sharpness in (5.0, 15.0):
             for prior in (0.3, 1.0):
                 vote = NeighbourVote(k, sharpness, prior, tuple(float(b) for b in base))
-                held = np.stack([vote.of(*_finite(similar[i, order[i]], labels[order[i]])) for i in range(len(labels))])
+                held = np.stack(
+                    [vote.of(*_finite(similar[i, order[i]], labels[order[i]])) for i in range(len(labels))]
+                )
                 loss = float(-np.log(held[np.arange(len(labels)), labels]).mean())
                 if best is None or loss < best[0] - 1e-9:
                     best = (loss, vote, held)

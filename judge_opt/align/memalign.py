@@ -1,0 +1,397 @@
+"""MemAlign: a memory of guidelines and labelled examples that makes a judge rate as the experts do.
+
+After MemAlign of MLflow and Databricks (2025): semantic memory distilled by a reflection LM, episodic
+memory of retrieved examples. What differs: the judge is run on the labelled rows first, and the
+reflection LM sees where it went wrong; every part must earn its place on rows whose group it did not
+learn from; the judge's label probabilities are fused with what the examples alone predict; and the
+untouched judge is returned where nothing helps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from judge_opt.align.candidates import Candidate, choose
+from judge_opt.align.contract import AlignmentResult, Callback, Component, Event
+from judge_opt.align.objective import metric_name
+from judge_opt.align.rows import TrainingRow, check_training, judge_rows
+from judge_opt.align.trials import try_guidelines
+from judge_opt.core.errors import UsageError
+from judge_opt.core.results import Judgement, Scored
+from judge_opt.judges.judge import Judge, distribution
+from judge_opt.labels.examples import LabelledExample
+from judge_opt.llm.budget import Budget
+from judge_opt.llm.parallel import map_threads
+from judge_opt.llm.session import Session, current_session, use_session
+from judge_opt.memory.distil import Row, distil
+from judge_opt.memory.episodic import Episode, EpisodicMemory
+from judge_opt.memory.fusion import fit_fusion
+from judge_opt.memory.guidelines import Guideline
+from judge_opt.memory.memory import Memory, demo, label_index
+from judge_opt.memory.predictors import fit_head, fit_vote, group_folds
+from judge_opt.memory.vectors import ItemEmbedder
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class MemAlign:
+    """The default optimizer.
+
+    Attributes:
+        reflection_lm: URI of the model that distils guidelines; None: the judge's own.
+        embedder: URI of the embedding model.
+        weights: part of the item to its weight in similarity; equal by default.
+        guidelines: most guidelines asked for in one reflection call; 0 switches them off.
+        shots: examples shown for one item; 0 switches them off.
+        fusion: pool the judge's probabilities with what the examples alone predict.
+        batch_rows: labelled rows in one reflection call.
+        batch_chars: characters of rows in one reflection call (about four a token).
+        trial_rows, race_rows: rows on which all guidelines together, and each alone, are tried at most.
+        token_budget: of the examples shown for one item.
+        concurrency: calls in flight.
+    """
+
+    reflection_lm: str | None = None
+    embedder: str = "local:/minilm"
+    weights: dict[str, float] | None = None
+    guidelines: int = 6
+    shots: int = 3
+    fusion: bool = True
+    batch_rows: int = 50
+    batch_chars: int = 12000
+    trial_rows: int = 40
+    race_rows: int = 24
+    token_budget: int = 3000
+    concurrency: int = 8
+
+    @property
+    def name(self) -> str:
+        return "memalign"
+
+    def estimate(self, n_train: int) -> tuple[int, int]:
+        """(fewest, most) model calls for `n_train` rows: rows judged once; with examples once more; the
+        reflection calls; the guidelines' trials."""
+        reflect = -(-n_train // self.batch_rows) if self.guidelines else 0
+        trials = reflect and 2 * self.trial_rows + self.guidelines * reflect * self.race_rows
+        return n_train + reflect, n_train * (1 + bool(self.shots)) + reflect + trials
+
+    def align(
+        self,
+        judge: Judge,
+        train: Sequence[LabelledExample],
+        *,
+        valid: Sequence[LabelledExample] | None = None,
+        budget: Budget | None = None,
+        seed: int = 0,
+        callbacks: Sequence[Callback] = (),
+    ) -> AlignmentResult:
+        """Learn from `train`. `valid` is not needed: choices are made by holding groups of `train` out.
+
+        Raises:
+            DataError, ModelError, BudgetExceeded: see `rows.check_training` and the session.
+        """
+        if judge.predict.demos and self.shots:
+            raise UsageError(
+                f"Judge {judge.name!r} already has fixed demos.", "Use shots=0, or a judge without demos."
+            )
+        outer = current_session()
+        session = outer if budget is None else Session(outer.home, outer.run_id, budget, events=outer.events)
+        with use_session(session):
+            return _Run(self, judge, seed, callbacks).align(train)
+
+
+class _Run:
+    """One alignment: the steps, and what they hand to each other."""
+
+    def __init__(self, settings: MemAlign, judge: Judge, seed: int, callbacks: Sequence[Callback]) -> None:
+        self.settings = settings
+        self.judge = judge.with_memory(None)
+        self.original = judge
+        self.seed = seed
+        self.callbacks = callbacks
+        self.warnings: list[str] = []
+        self.components: list[Component] = []
+
+    def tell(self, phase: str) -> Any:
+        def told(done: int, total: int) -> None:
+            for callback in self.callbacks:
+                callback(Event(phase, done, total))
+
+        return told
+
+    def align(self, train: Sequence[LabelledExample]) -> AlignmentResult:
+        checked = check_training(self.judge, train)
+        if contested := len(train) - len(checked):
+            self.warnings.append(f"{contested} rows without a majority among their raters were left out")
+        rows = judge_rows(
+            self.judge, checked, self.settings.concurrency, self.tell("judge the labelled rows")
+        )
+        coverage = sum(isinstance(r.judged, Scored) for r in rows) / len(rows)
+        memory = self.remember(rows)
+        guidelines = self.guidelines(rows)
+        active = [g for g in guidelines if g.state == "active"]
+        candidates = [Candidate("untouched", [r.judged for r in rows], 0)]
+        plain = [r.judged for r in rows]
+        if active:
+            plain = self.ask_all(rows, [()] * len(rows), active, "judge with guidelines")
+            candidates.append(Candidate("guidelines", plain, 1))
+        if self.settings.fusion and memory.vote is not None:
+            candidates.append(
+                Candidate("guidelines + fusion" if active else "fusion", plain, 2, self.sources)
+            )
+        if self.settings.shots:
+            shown = self.with_examples(rows, memory, active, plain)
+            if shown is not None:
+                candidates.append(Candidate("examples", shown, 3))
+                if self.settings.fusion and memory.vote is not None:
+                    candidates.append(Candidate("examples + fusion", shown, 4, self.sources))
+        best, table = choose(candidates, rows, self.judge.value_type, self.groups, self.seed)
+        self.note(best.name, table, active)
+        learned = self.settle(best, memory, guidelines, rows)
+        return AlignmentResult(
+            judge=self.original if learned is None else self.judge.with_memory(learned),
+            optimizer=self.settings.name,
+            changed=learned is not None,
+            components=tuple(self.components),
+            guidelines=guidelines,
+            history=tuple(
+                (name, metric_name(self.judge.value_type), score) for name, (score, _) in table.items()
+            ),
+            coverage=coverage,
+            warnings=tuple(self.warnings),
+            settings=asdict(self.settings) | {"seed": self.seed},
+        )
+
+    # -- episodic memory -----------------------------------------------------------------------------------
+
+    def remember(self, rows: Sequence[TrainingRow]) -> Memory:
+        """The labelled rows as episodes, with what they alone predict of each other."""
+        value_type, settings = self.judge.value_type, self.settings
+        weights = {
+            v.name: float((settings.weights or {}).get(v.name, 1.0)) for v in self.judge.template.variables
+        }
+        embedder = current_session().embedder(settings.embedder)
+        self.tell("embed the labelled rows")(0, len(rows))
+        vectors = ItemEmbedder(embedder, tuple(weights), weights).embed([r.parts for r in rows])
+        self.tell("embed the labelled rows")(len(rows), len(rows))
+        episodes = [_episode(row, self.judge) for row in rows]
+        self.groups = [e.group for e in episodes]
+        memory = Memory(
+            value_type=value_type,
+            embedder=settings.embedder,
+            weights=weights,
+            episodic=EpisodicMemory(episodes, vectors, embedder.name),
+            shots=settings.shots,
+            token_budget=settings.token_budget,
+        )
+        self.sources: dict[str, Floats] = {}
+        if not value_type.is_choice or not settings.fusion:
+            return memory
+        if len(set(self.groups)) < 5:
+            self.warnings.append("fewer than five groups of rows: fusion cannot be checked and is off")
+            return memory
+        labels = self.labels = np.asarray([label_index(value_type, e) for e in episodes], dtype=np.int64)
+        n_labels = len(value_type.choices())
+        vote, self.sources["neighbours"] = fit_vote(vectors, labels, self.groups, n_labels)
+        fitted = fit_head(vectors, labels, self.groups, n_labels, self.seed)
+        if fitted is not None:
+            self.sources["classifier"] = fitted[1]
+
+        return replace(memory, vote=vote, head=fitted[0] if fitted is not None else None)
+
+    def with_examples(
+        self,
+        rows: Sequence[TrainingRow],
+        memory: Memory,
+        active: Sequence[Guideline],
+        plain: Sequence[Judgement],
+    ) -> list[Judgement] | None:
+        """Every row judged with its nearest examples of other groups; None where a first look at
+        `trial_rows` of them shows that examples lead astray."""
+        fields = {v.name: v.field for v in self.judge.template.variables}
+        shown = []
+        for i, row in enumerate(rows):
+            recall = memory.recall(memory.episodic.vectors[i], row.example.group)
+            shown.append([demo(episode, fields) for episode, _ in recall.shown])
+        order = np.random.default_rng(self.seed).permutation(len(rows)).tolist()
+        first, rest = order[: self.settings.trial_rows], order[self.settings.trial_rows :]
+        phase = "judge with examples"
+        found: dict[int, Judgement] = {}
+        for part in (first, rest):
+            said = self.ask_all([rows[i] for i in part], [shown[i] for i in part], active, phase)
+            found |= dict(zip(part, said, strict=True))
+            if part is first and rest and self.astray(rows, plain, found):
+                self.components.append(
+                    Component("examples", False, why=f"led the judge astray on the first {len(first)} rows")
+                )
+                return None
+        return [found[i] for i in range(len(rows))]
+
+    def astray(
+        self, rows: Sequence[TrainingRow], plain: Sequence[Judgement], found: dict[int, Judgement]
+    ) -> bool:
+        """True where examples plainly lower the number of right verdicts."""
+        pairs = [
+            (p.value == rows[i].gold, f.value == rows[i].gold)
+            for i, f in found.items()
+            if isinstance(f, Scored) and isinstance(p := plain[i], Scored)
+        ]
+        worse = sum(before and not after for before, after in pairs)
+        better = sum(after and not before for before, after in pairs)
+        return worse - better > 2 * np.sqrt(worse + better)
+
+    def ask_all(
+        self,
+        rows: Sequence[TrainingRow],
+        demos: Sequence[Sequence[Any]],
+        active: Sequence[Guideline],
+        phase: str,
+    ) -> list[Judgement]:
+        done = 0
+        told = self.tell(phase)
+
+        def one(i: int) -> Judgement:
+            nonlocal done
+            said = self.judge.ask(rows[i].parts, guidelines=active, demos=demos[i])
+            done += 1
+            told(done, len(rows))
+            return said
+
+        return map_threads(one, range(len(rows)), self.settings.concurrency)
+
+    # -- semantic memory -----------------------------------------------------------------------------------
+
+    def guidelines(self, rows: Sequence[TrainingRow]) -> tuple[Guideline, ...]:
+        """Distilled from two thirds of the groups, tried on the other third."""
+        settings = self.settings
+        if not settings.guidelines:
+            return ()
+        folds = group_folds([r.example.group for r in rows], 3, self.seed)
+        learn = [r for r, fold in zip(rows, folds, strict=True) if fold != 0]
+        tries = [r for r, fold in zip(rows, folds, strict=True) if fold == 0]
+        uri = settings.reflection_lm or self.judge.model
+        base_url = self.judge.base_url if settings.reflection_lm is None else None
+        lm = current_session().lm(uri, purpose="reflect", base_url=base_url, temperature=0.0)
+        batches = [learn[i : i + settings.batch_rows] for i in range(0, len(learn), settings.batch_rows)]
+        found: list[Guideline] = []
+        told = self.tell("distil guidelines")
+        for number, batch in enumerate(batches):
+            told(number, len(batches))
+            some, warnings = distil(
+                lm,
+                self.judge.template.shown(self.judge.instructions),
+                self.judge.value_type,
+                [Row(_episode(r, self.judge), r.judged) for r in batch],
+                limit=settings.guidelines,
+                max_chars=settings.batch_chars,
+                seed=self.seed,
+            )
+            found += some
+            self.warnings += warnings
+        told(len(batches), len(batches))
+        distinct = self.distinct(found)
+        if not distinct:
+            self.components.append(Component("guidelines", False, why="none could be distilled"))
+            return ()
+        tried = try_guidelines(
+            self.judge,
+            distinct,
+            tries,
+            together=settings.trial_rows,
+            alone=settings.race_rows,
+            concurrency=settings.concurrency,
+            tell=self.tell("try the guidelines"),
+        )
+        if not any(g.state == "active" for g in tried):
+            why = f"none of {len(tried)} helped on {min(len(tries), settings.trial_rows)} rows they were not distilled from"
+            self.components.append(Component("guidelines", False, why=why))
+        return tried
+
+    def distinct(self, guidelines: Sequence[Guideline]) -> list[Guideline]:
+        """Without near-duplicates (cosine of 0.92 and more): the first stays and takes over the sources."""
+        if not guidelines:
+            return []
+
+        vectors = current_session().embedder(self.settings.embedder).embed([g.text for g in guidelines])
+        kept: list[int] = []
+        merged = list(guidelines)
+        for i in range(len(guidelines)):
+            twin = next((j for j in kept if float(vectors[i] @ vectors[j]) >= 0.92), None)
+            if twin is None:
+                kept.append(i)
+            else:
+                sources = tuple(dict.fromkeys((*merged[twin].sources, *guidelines[i].sources)))
+                merged[twin] = replace(merged[twin], sources=sources)
+        return [merged[i] for i in kept]
+
+    # -- the choice ----------------------------------------------------------------------------------------
+
+    def note(self, chosen: str, table: dict[str, tuple[float, int]], active: Sequence[Guideline]) -> None:
+        """What each part was worth, for the report."""
+        metric = metric_name(self.judge.value_type)
+        pairs = {
+            "guidelines": ("guidelines", "untouched"),
+            "examples": ("examples", "guidelines" if active else "untouched"),
+            "fusion": (
+                ("examples + fusion", "examples")
+                if chosen.startswith("examples")
+                else ("guidelines + fusion" if active else "fusion", "guidelines" if active else "untouched")
+            ),
+        }
+        for part, (with_it, without) in pairs.items():
+            if with_it not in table:
+                continue
+            on = part in chosen or (part == "guidelines" and bool(active) and chosen != "untouched")
+            score, base = table[with_it][0], table[without][0]
+            why = f"{metric} {base:.2f} without, {score:.2f} with, on training rows of other groups"
+            self.components.append(Component(part, on, metric, score, base, table[with_it][1], why))
+
+    def settle(
+        self, best: Candidate, memory: Memory, guidelines: tuple[Guideline, ...], rows: Sequence[TrainingRow]
+    ) -> Memory | None:
+        """The memory with what was chosen switched on; None for the untouched judge."""
+        if best.name == "untouched":
+            return None
+
+        memory = replace(
+            memory, guidelines=guidelines, shots=self.settings.shots if "examples" in best.name else 0
+        )
+        if best.sources is None:
+            return memory
+        kept = [i for i, j in enumerate(best.judged) if isinstance(j, Scored)]
+        own = np.asarray(
+            [distribution(j, self.judge.value_type) for j in best.judged if isinstance(j, Scored)]
+        )
+        sources = {"judge": own} | {name: odds[kept] for name, odds in best.sources.items()}
+        fusion = fit_fusion(sources, self.labels[kept])
+        self.warnings += _weights_note(fusion.weights)
+        return replace(memory, fusion=fusion)
+
+
+def _weights_note(weights: Any) -> list[str]:
+    total = sum(weights.values())
+    if total > 0 and weights.get("judge", 0.0) / total < 0.1:
+        share = weights.get("judge", 0.0) / total
+        return [f"the language model's own answer has only {share:.0%} of the weight in fusion"]
+    return []
+
+
+def _episode(row: TrainingRow, judge: Judge) -> Episode:
+    votes: dict[str, int] = {}
+    for vote in row.example.votes:
+        label = judge.value_type.text_of(vote.value)
+        votes[label] = votes.get(label, 0) + 1
+    return Episode(
+        id=row.example.id,
+        group=row.example.group,
+        parts=row.parts,
+        gold=row.gold,
+        votes=votes,
+        rationale=row.example.rationale,
+        missed=not (isinstance(row.judged, Scored) and row.judged.value == row.gold),
+        sources=tuple(v.assessment_id for v in row.example.votes if v.assessment_id),
+    )

@@ -1,0 +1,106 @@
+"""A judge as JSON and blobs: everything that it learned, nothing that is secret."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from judge_opt.core.errors import IntegrityError, NotFound
+from judge_opt.core.files import write_bytes
+from judge_opt.core.hashing import content_hash, file_sha256
+from judge_opt.core.values import ValueType
+from judge_opt.judges.judge import Judge
+from judge_opt.judges.template import Template
+from judge_opt.memory.stored import dump_memory, load_memory
+
+SCHEMA = 1
+
+
+def dump_judge(judge: Judge) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """(JSON, blobs). Extra headers are left out: they can hold keys."""
+    memory, blobs = dump_memory(judge.memory) if judge.memory is not None else (None, {})
+    state = {
+        "schema": SCHEMA,
+        "kind": "judge",
+        "name": judge.name,
+        "description": judge.description,
+        "template": judge.template.text,
+        "instructions": judge.instructions,
+        "value_type": judge.value_type.to_json(),
+        "model": judge.model,
+        "base_url": judge.base_url,
+        "params": {key: value for key, value in judge.params.items() if key != "extra_headers"},
+        "rationale": judge.rationale,
+        "demos": [dict(demo) for demo in judge.predict.demos],
+        "memory": memory,
+    }
+    return state, blobs
+
+
+def load_judge(state: dict[str, Any], blobs: dict[str, bytes]) -> Judge:
+    """The inverse of `dump_judge`. Nothing is embedded and no model is asked.
+
+    Raises:
+        IntegrityError: it is from a newer version, or a part is missing. The judge is never loaded without
+            what it learned.
+    """
+    if state.get("kind") != "judge" or state.get("schema", 0) > SCHEMA:
+        raise IntegrityError(
+            f"This is no judge that schema {SCHEMA} can read (kind {state.get('kind')!r}, "
+            f"schema {state.get('schema')!r}).",
+            "Upgrade judge_opt.",
+        )
+    value_type = ValueType.from_json(state["value_type"])
+    judge = Judge(
+        state["name"],
+        Template.parse(state["template"]),
+        value_type,
+        state["model"],
+        base_url=state["base_url"],
+        params=state["params"],
+        rationale=state["rationale"],
+        description=state["description"],
+        memory=load_memory(state["memory"], blobs, value_type) if state["memory"] is not None else None,
+    )
+    if state["instructions"] != state["template"]:
+        judge.predict.signature = judge.predict.signature.with_instructions(state["instructions"])
+    judge.predict.demos = [dict(demo) for demo in state["demos"]]
+    return judge
+
+
+def save_judge(judge: Judge, folder: Path) -> None:
+    """Write `judge.json` and its blobs to a folder. `judge.json` carries their hashes and its own."""
+    state, blobs = dump_judge(judge)
+    hashes = {}
+    for name, data in blobs.items():
+        write_bytes(folder / name, data)
+        hashes[name] = file_sha256(folder / name)
+    body = {"judge": state, "blobs": hashes}
+    body["content_hash"] = content_hash(body)
+    write_bytes(folder / "judge.json", json.dumps(body, ensure_ascii=True, indent=1).encode("ascii"))
+
+
+def read_judge(folder: Path) -> Judge:
+    """A judge that `save_judge` wrote.
+
+    Raises:
+        NotFound: no judge there.
+        IntegrityError: a file does not match its hash; the message names it.
+    """
+    path = folder / "judge.json"
+    if not path.is_file():
+        raise NotFound(f"There is no judge in {folder.name}.", "Give the folder that holds judge.json.")
+    remedy = "Restore the file, or align the judge again."
+    try:
+        body = json.loads(path.read_bytes())
+        stated = body.pop("content_hash")
+    except (ValueError, KeyError, AttributeError):
+        raise IntegrityError("judge.json is not whole.", remedy) from None
+    if content_hash(body) != stated:
+        raise IntegrityError("judge.json does not match its hash.", remedy)
+    blobs = {}
+    for name, stated in body["blobs"].items():
+        blob = folder / Path(name).name
+        if not blob.is_file() or file_sha256(blob) != stated:
+            raise IntegrityError(f"{name} is missing or does not match its hash.", remedy)
+        blobs[name] = blob.read_bytes()
+    return load_judge(body["judge"], blobs)

@@ -1,0 +1,57 @@
+"""Semantic memory: guidelines with where they come from and what they are worth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+State = Literal["active", "retired"]
+MAX_CHARS = 300
+"""A guideline is one rule. What is longer is cut off the list: a pasted text could be an instruction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guideline:
+    """One rule that a reflection LM distilled from labels.
+
+    Attributes:
+        text: at most `MAX_CHARS` characters, one line.
+        sources: ids of the examples whose batch it was distilled from.
+        support, contradict: among the rows it was tried on (never those it was distilled from), how many
+            became better and worse with it.
+        uplift: mean gain in log probability of the experts' label on those rows; None where it was not
+            tried.
+        state: an active guideline is shown to the judge.
+        why: why it is in that state, in a few words.
+    """
+
+    text: str
+    sources: tuple[str, ...] = ()
+    support: int = 0
+    contradict: int = 0
+    uplift: float | None = None
+    state: State = "active"
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "text": self.text,
+            "sources": list(self.sources),
+            "support": self.support,
+            "contradict": self.contradict,
+            "uplift": self.uplift,
+            "state": self.state,
+            "why": self.why,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Guideline":
+        return cls(**{**data, "sources": tuple(data["sources"])})
+
+
+def with_guidelines(instructions: str, guidelines: Sequence[Guideline]) -> str:
+    """Instructions followed by one section with the active guidelines, in a stable order."""
+    active = [g.text for g in guidelines if g.state == "active"]
+    if not active:
+        return instructions
+    listed = "\n".join(f"- {text}" for text in active)
+    return f"{instructions.rstrip()}\n\nGuidelines learned from the experts' labels:\n{listed}"
