@@ -21,12 +21,12 @@ def headline(comparison: Comparison, decision: Decision, n_rows: int, noun: str)
         rows = f"the {comparison.n_pairs} of {rows} that both judges scored"
     found = _found(comparison)
     if decision.promoted:
-        return f"On {rows} {found}; promoted."
+        return f"On {rows}, {found}; promoted."
     kept = "the untouched judge is kept."
     failed = {check.name for check in decision.checks if not check.holds}
     if "better_than_before" in failed:
         return f"No improvement could be shown on {rows}: {found}; {kept}"
-    return f"On {rows} {found}. Not promoted: {' '.join(decision.reasons)} T{kept[1:]}"
+    return f"On {rows}, {found}. Not promoted: {' '.join(decision.reasons)} T{kept[1:]}"
 
 
 def _found(comparison: Comparison) -> str:

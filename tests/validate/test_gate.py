@@ -32,7 +32,7 @@ def test_a_better_judge_is_promoted_and_the_report_survives_json(world: World) -
     )  # fmt: skip
     assert found.decision.promoted
     assert found.headline.endswith("; promoted.")
-    assert found.headline.startswith("On 120 held-out replies the aligned judge agreed")
+    assert found.headline.startswith("On 120 held-out replies, the aligned judge agreed")
     assert found.baselines[0].name == "constant"
     assert ValidationReport.model_validate_json(found.model_dump_json()) == found
 
