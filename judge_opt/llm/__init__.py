@@ -14,10 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from judge_opt.llm.embed import Embedder
-
     from judge_opt.llm.backend import Backend
     from judge_opt.llm.budget import Budget
+    from judge_opt.llm.embed import Embedder
     from judge_opt.llm.engine import CallEvent
     from judge_opt.llm.errors import is_fatal, reason_of, unwrap
     from judge_opt.llm.keys import repeat

@@ -129,6 +129,7 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
         chunks.append(chunk)
     if answer.length:
         raise http.client.IncompleteRead(b"", answer.length)
+    answer.close()  # else the connection counts as busy
     return b"".join(chunks)
 
 

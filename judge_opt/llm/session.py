@@ -17,8 +17,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from judge_opt.core.errors import UsageError
-from judge_opt.core.hashing import canonical_json
 from judge_opt.llm.backend import Backend
 from judge_opt.llm.budget import Budget, Cost
 from judge_opt.llm.ledger import LedgerLine
@@ -229,12 +230,12 @@ class Session:
         base_url: str | None,
         extra_headers: Mapping[str, str] | None,
         options: Mapping[str, Any] | None,
-    ) -> Door:
+    ) -> "Door":
         from judge_opt.llm.doors import Door, connect
         from judge_opt.llm.purchase import Purchaser
 
         parsed = ModelURI.parse(uri)
-        key = _memo(str(parsed), base_url, extra_headers, options)
+        key = _memo(str(parsed), base_url, dict(extra_headers or {}), dict(options or {}))
         with self._lock:
             door = self._doors.get(key)
             if door is None:
@@ -252,9 +253,13 @@ class Session:
             return door
 
 
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else repr(value)
+
+
 def _memo(*arguments: Any) -> bytes:
     """A key for memoised objects; kept in memory only, since it may hold headers."""
-    return canonical_json([dict(a) if isinstance(a, Mapping) else a for a in arguments])
+    return orjson.dumps(arguments, default=_plain, option=orjson.OPT_SORT_KEYS)
 
 
 _current: ContextVar[Session | None] = ContextVar("judge_opt_session", default=None)

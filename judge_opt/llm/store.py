@@ -51,7 +51,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SUMMARY = """
 SELECT purpose, model, SUM(cached = 0 AND outcome = 'ok'), SUM(cached = 0 AND outcome <> 'ok'),
-       SUM(attempts), SUM(cached), SUM(prompt_tokens * (cached = 0)), SUM(completion_tokens * (cached = 0)),
+       SUM(attempts * (cached = 0)), SUM(cached),
+       SUM(prompt_tokens * (cached = 0)), SUM(completion_tokens * (cached = 0)),
        TOTAL(usd * (cached = 0)), SUM(cached = 0 AND outcome = 'ok' AND usd IS NULL),
        TOTAL(seconds * (cached = 0))
 FROM ledger WHERE ? IS NULL OR run_id = ? GROUP BY purpose, model ORDER BY purpose, model
@@ -84,7 +85,7 @@ class CallStore:
             row = db.execute("SELECT response, sha FROM replies WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
-        self._verify(row[0], row[1], f"reply {key[:12]}")
+        self._verify(row[1], f"reply {key[:12]}", key, row[0])
         reply: dict[str, Any] = orjson.loads(row[0])
         return reply
 
@@ -96,7 +97,7 @@ class CallStore:
             process goes on with the same bytes.
         """
         body = canonical_json(reply)
-        sha = hashlib.sha256(body).hexdigest()
+        sha = _digest(key, body)
         with self._transaction() as db:
             inserted = db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", (key, body, sha)).rowcount
             db.execute(_INSERT, _values(row))
@@ -135,13 +136,13 @@ class CallStore:
                 marks = ",".join("?" * len(part))
                 query = f"SELECT text_sha, vector, sha FROM vectors WHERE model = ? AND text_sha IN ({marks})"  # noqa: S608 - question marks
                 for text_sha, vector, sha in db.execute(query, (model, *part)):
-                    self._verify(vector, sha, f"vector {text_sha[:12]}")
+                    self._verify(sha, f"vector {text_sha[:12]}", model, text_sha, vector)
                     found[text_sha] = vector
         return found
 
     def put_vectors(self, model: str, vectors: Mapping[str, bytes]) -> None:
         """Store float32 bytes by text hash; the vector that was stored first stays."""
-        rows = [(model, name, data, hashlib.sha256(data).hexdigest()) for name, data in vectors.items()]
+        rows = [(model, name, data, _digest(model, name, data)) for name, data in vectors.items()]
         with self._transaction() as db:
             db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)
 
@@ -153,8 +154,8 @@ class CallStore:
                 self._connection.close()
             self._connection = None
 
-    def _verify(self, data: bytes, sha: str, what: str) -> None:
-        if hashlib.sha256(data).hexdigest() != sha:
+    def _verify(self, sha: str, what: str, *content: str | bytes) -> None:
+        if _digest(*content) != sha:
             raise IntegrityError(
                 f"{self.path}: {what} does not match its hash.",
                 "Restore the file from a backup, or move it away to buy its calls again.",
@@ -227,6 +228,15 @@ class CallStore:
             db.close()
             raise
         return db
+
+
+def _digest(*content: str | bytes) -> str:
+    """Over the row's key too: a reply that was moved under another key does not match."""
+    digest = hashlib.sha256()
+    for part in content:
+        digest.update(part.encode() if isinstance(part, str) else part)
+        digest.update(b"\n")
+    return digest.hexdigest()
 
 
 def _enter_wal(db: sqlite3.Connection) -> None:

@@ -12,7 +12,7 @@ A real HTTP server on loopback, so that timeouts, resets, keep-alive and headers
         lm("And now?")                     # the script is over: "yes"
 
 Serves `/v1/chat/completions`, `/v1/embeddings` and `/v1/models`. Counts requests and connections, and
-records every request with its headers and body.
+records every request with its headers and body. `models` is the answer to `/v1/models`.
 """
 
 import hashlib
@@ -44,6 +44,7 @@ class Reply:
         delay: seconds before the first byte.
         drip: seconds between the single bytes of the body; headers are dripped too where `drip_headers`.
         reset_after: bytes of the body after which the connection is reset; None for never.
+        hang_up: close the connection after the answer, without having said so.
     """
 
     status: int = 200
@@ -61,6 +62,7 @@ class Reply:
     drip: float = 0.0
     drip_headers: bool = False
     reset_after: int | None = None
+    hang_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class FaultServer:
     ) -> None:
         self.answer = answer or (lambda body: "ok")
         self.embed = embed or _hashed
+        self.models = Reply()
         self.requests: list[Recorded] = []
         self.connections = 0
         self.in_flight_most = 0
@@ -128,8 +131,10 @@ class FaultServer:
             self.requests.append(record)
             self._in_flight += 1
             self.in_flight_most = max(self.in_flight_most, self._in_flight)
-            scripted = self._script.popleft() if record.method == "POST" and self._script else Reply()
-        if record.method == "GET" or scripted.raw is not None or scripted.status != 200:
+            if record.method == "GET":
+                return self.models
+            scripted = self._script.popleft() if self._script else Reply()
+        if scripted.raw is not None or scripted.status != 200:
             return scripted
         if record.path.endswith("/embeddings"):
             return _replace(scripted, raw=self._embeddings(record.body))
@@ -226,6 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self._write(body, reply.drip)
+        self.close_connection = self.close_connection or reply.hang_up
 
     def _write(self, data: bytes, drip: float) -> None:
         if not drip:
