@@ -17,7 +17,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from judge_opt.core.errors import Conflict, IntegrityError, JudgeOptError, NotFound, UsageError
@@ -228,7 +228,7 @@ def _begin(connection: Connection) -> None:
 
 def _explain(error: DBAPIError, name: str) -> JudgeOptError:
     """The driver's error as ours."""
-    text = str(error.orig)
+    text = " ".join(str(error.orig).split())
     if "not a database" in text or "malformed" in text:
         return IntegrityError(f"{name} is damaged or is no database ({text}).", "Restore it from a backup.")
     if "locked" in text:
@@ -245,4 +245,6 @@ def _explain(error: DBAPIError, name: str) -> JudgeOptError:
         return UsageError(
             f"{name} cannot be opened for writing ({text}).", "Check the path and its permissions."
         )
+    if "connection" in text and isinstance(error, OperationalError):
+        return UsageError(f"{name} cannot be reached ({text}).", "Check the URL and that the server runs.")
     return JudgeOptError(f"{name}: the database refused the operation ({text}).", "Report this as a bug.")
