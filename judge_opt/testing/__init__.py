@@ -1,0 +1,1 @@
+"""Shipped for tests: servers that fail on command."""
