@@ -242,7 +242,7 @@ class _Run:
         ]
         worse = sum(before and not after for before, after in pairs)
         better = sum(after and not before for before, after in pairs)
-        return worse - better > 2 * np.sqrt(worse + better)
+        return bool(worse - better > 2 * np.sqrt(worse + better))
 
     def ask_all(
         self,
@@ -307,7 +307,8 @@ class _Run:
             tell=self.tell("try the guidelines"),
         )
         if not any(g.state == "active" for g in tried):
-            why = f"none of {len(tried)} helped on {min(len(tries), settings.trial_rows)} rows they were not distilled from"
+            rows_tried = min(len(tries), settings.trial_rows)
+            why = f"none of {len(tried)} helped on {rows_tried} rows they were not distilled from"
             self.components.append(Component("guidelines", False, why=why))
         return tried
 

@@ -19,7 +19,7 @@ import yaml
 from judge_opt.align.contract import AlignmentOptimizer, AlignmentResult, Event, NoOp, estimate_calls
 from judge_opt.align.memalign import MemAlign
 from judge_opt.align.rows import check_training
-from judge_opt.core.errors import EXIT_NOT_PROMOTED, EXIT_OK, DataError, LeakageError
+from judge_opt.core.errors import EXIT_NOT_PROMOTED, EXIT_OK, DataError
 from judge_opt.core.files import write_text
 from judge_opt.core.hashing import content_hash
 from judge_opt.core.killpoints import reach
@@ -207,8 +207,6 @@ def run(
         reach("experiment.aligned")
         validation, before, after = _validate(prepared, aligned, train, test, clock)
         reach("experiment.validated")
-        if set(e.group for e in train) & set(e.group for e in test):
-            raise LeakageError("A group stands in train and in test.", "Split again.")
         promoted = aligned.changed and validation.decision.promoted
         version = _register(prepared, aligned, validation) if promoted else None
     save_judge(aligned.judge if promoted else prepared.judge, plan.folder / "judge")

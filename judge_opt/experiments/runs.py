@@ -35,6 +35,7 @@ def list_runs(home: Path) -> list[RunSummary]:
             continue
         try:
             report = load_report(home, str(folder))
+            status: str
             status, headline, seconds = report.status, report.conclusion, sum(report.timings.values())
         except NotFound:
             status, headline, seconds = "unfinished", "Run the same configuration again to resume.", 0.0

@@ -74,7 +74,7 @@ def save_judge(judge: Judge, folder: Path) -> None:
     for name, data in blobs.items():
         write_bytes(folder / name, data)
         hashes[name] = file_sha256(folder / name)
-    body = {"judge": state, "blobs": hashes}
+    body: dict[str, Any] = {"judge": state, "blobs": hashes}
     body["content_hash"] = content_hash(body)
     write_bytes(folder / "judge.json", json.dumps(body, ensure_ascii=True, indent=1).encode("ascii"))
 
@@ -98,9 +98,9 @@ def read_judge(folder: Path) -> Judge:
     if content_hash(body) != stated:
         raise IntegrityError("judge.json does not match its hash.", remedy)
     blobs = {}
-    for name, stated in body["blobs"].items():
+    for name, sha256 in body["blobs"].items():
         blob = folder / Path(name).name
-        if not blob.is_file() or file_sha256(blob) != stated:
+        if not blob.is_file() or file_sha256(blob) != sha256:
             raise IntegrityError(f"{name} is missing or does not match its hash.", remedy)
         blobs[name] = blob.read_bytes()
     return load_judge(body["judge"], blobs)

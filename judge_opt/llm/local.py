@@ -78,7 +78,7 @@ class LocalBackend:
         """
         prompt = self.runtime.prompt(_messages(request))
         config = request.config
-        schema = (config.response_format or {}).get("schema")
+        schema: dict[str, Any] = (config.response_format or {}).get("schema") or {}
         reply_room = config.max_tokens or 512
         enum = _last_enum(schema)
         if len(prompt) + (64 if enum and len(schema["properties"]) == 1 else reply_room) > self.n_ctx:
@@ -92,7 +92,7 @@ class LocalBackend:
             max_tokens=reply_room,
             temperature=config.temperature or 0.0,
             seed=_seed(request),
-            schema=schema,
+            schema=schema or None,
             stop=config.stop,
         )
         usage = Usage(reply.tokens_in, reply.tokens_out, cache_read_tokens=reply.tokens_cached)
@@ -172,9 +172,9 @@ def _messages(request: Request) -> list[tuple[str, str]]:
     return out
 
 
-def _last_enum(schema: dict[str, Any] | None) -> tuple[str, list[Any]] | None:
+def _last_enum(schema: dict[str, Any]) -> tuple[str, list[Any]] | None:
     """(name, values) of the schema's last property where that is an enumeration of at least two."""
-    properties = (schema or {}).get("properties") or {}
+    properties = schema.get("properties") or {}
     if not properties:
         return None
     name, part = list(properties.items())[-1]
@@ -189,6 +189,6 @@ def _spelt(value: Any) -> str:
 def _seed(request: Request) -> int:
     """The request's seed, or one derived from its text, so that no global state has a say."""
     if request.config.seed is not None:
-        return request.config.seed & 0x7FFFFFFF
+        return int(request.config.seed) & 0x7FFFFFFF
     text = repr((request.system, request.messages, request.config.temperature))
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:4], "big") & 0x7FFFFFFF

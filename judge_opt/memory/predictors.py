@@ -37,7 +37,8 @@ class NeighbourVote:
         weights = np.exp(self.sharpness * (near - near.max())) if near.size else near
         counts = self.prior * np.asarray(self.base)
         np.add.at(counts, votes, weights)
-        return counts / counts.sum()
+        shares: Floats = counts / counts.sum()
+        return shares
 
 
 def fit_vote(
@@ -90,7 +91,8 @@ class LinearHead:
         logits = vectors.astype(np.float64) @ self.weights.T.astype(np.float64) + self.bias
         logits -= logits.max(axis=1, keepdims=True)
         odds = np.exp(logits)
-        return odds / odds.sum(axis=1, keepdims=True)
+        shares: Floats = odds / odds.sum(axis=1, keepdims=True)
+        return shares
 
 
 def fit_head(
