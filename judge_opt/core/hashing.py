@@ -1,26 +1,21 @@
 """Content addresses: the same content has the same name, on every machine and in every process."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 
 def canonical_json(value: Any) -> bytes:
-    """UTF-8 JSON with sorted keys and no white space. Text that UTF-8 cannot carry (lone surrogates) is
-    written as its escape, so that hostile text has a hash too. NaN is refused.
+    """ASCII JSON with sorted keys and no white space; what is not ASCII is escaped, so that hostile text
+    (lone surrogates) has a hash too.
 
     Raises:
         TypeError: `value` holds something that JSON cannot express.
+        ValueError: it holds NaN or an infinity.
     """
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:
-        import json
-
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-        return text.encode("ascii")
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return text.encode("ascii")
 
 
 def content_hash(value: Any) -> str:
