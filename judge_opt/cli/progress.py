@@ -1,0 +1,182 @@
+"""How far an alignment is: a live line on a terminal, plain lines anywhere else. Always on stderr."""
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from judge_opt.cli import output
+from judge_opt.core.text import printable
+
+if TYPE_CHECKING:
+    from judge_opt.align.contract import Event
+    from judge_opt.llm.engine import CallEvent
+
+EVERY_SECONDS = 10.0
+
+
+class Progress(Protocol):
+    """A context manager that is told of events and calls from any thread."""
+
+    tally: "Tally"
+
+    def event(self, event: "Event") -> None: ...
+    def call(self, call: "CallEvent") -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Tally:
+    """What was bought so far. Embeddings made here are no calls of a model that is asked."""
+
+    def __init__(self) -> None:
+        self.bought = 0
+        self.cached = 0
+        self.usd = 0.0
+        self.priced = True
+        self._lock = threading.Lock()
+
+    def add(self, call: "CallEvent") -> None:
+        with self._lock:
+            if call.cached:
+                self.cached += 1
+                return
+            self.bought += 1
+            if call.usd is None:
+                self.priced = False
+            else:
+                self.usd += call.usd
+
+    def text(self) -> str:
+        cost = f"${self.usd:.4f}" if self.priced else "price not known"
+        return f"{self.bought} calls bought, {self.cached} from cache, {cost}"
+
+
+class Phase:
+    """The rows of the current phase against the clock.
+
+    Args:
+        began: `time.monotonic()` when the phase before ended: the first event comes with its first row.
+    """
+
+    def __init__(self, event: "Event", began: float) -> None:
+        self.name = event.phase
+        self.done = event.done
+        self.total = event.total
+        self.began = began
+
+    def move(self, done: int, total: int) -> None:
+        """Worker threads report out of order: never go back."""
+        self.done, self.total = max(self.done, done), total
+
+    @property
+    def rate(self) -> float:
+        return self.done / max(time.monotonic() - self.began, 1e-3)
+
+    def left(self) -> str:
+        if not self.done or self.done >= self.total:
+            return ""
+        seconds = (self.total - self.done) / self.rate
+        return f"{seconds:.0f} s left" if seconds < 120 else f"{seconds / 60:.0f} min left"
+
+    def text(self) -> str:
+        if not self.total:
+            return printable(self.name)
+        parts = [f"{self.done}/{self.total} rows", f"{self.rate:.1f} rows/s", self.left()]
+        return f"{printable(self.name)}: " + ", ".join(part for part in parts if part)
+
+
+class PlainProgress:
+    """One line when a phase begins, every few seconds, and when it ends."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self._phase: Phase | None = None
+        self._said = 0.0
+        self._last = time.monotonic()
+        self._lock = threading.Lock()
+
+    def event(self, event: "Event") -> None:
+        with self._lock:
+            now = time.monotonic()
+            if self._phase is None or event.phase != self._phase.name:
+                self._phase = Phase(event, self._last)
+                due = True
+            else:
+                ended = self._phase.done < event.total <= event.done
+                self._phase.move(event.done, event.total)
+                due = ended or now - self._said >= EVERY_SECONDS
+            self._last = now
+            if not due:
+                return
+            self._said = now
+            output.say(f"{self._phase.text()} ({self.tally.text()})")
+
+    def call(self, call: "CallEvent") -> None:
+        self.tally.add(call)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class LiveProgress:
+    """One line that is drawn again, with a bar."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self.tally = Tally()
+        self._phase: Phase | None = None
+        self._last = time.monotonic()
+        self._lock = threading.Lock()
+        self._bar = Bar(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}", markup=False),
+            console=output.console(stderr=True),
+            transient=False,
+        )
+        self._task: Any = None
+
+    def event(self, event: "Event") -> None:
+        with self._lock:
+            if self._phase is None or event.phase != self._phase.name:
+                self._phase = Phase(event, self._last)
+                if self._task is not None and not event.total:
+                    self._bar.remove_task(self._task)
+                self._task = self._bar.add_task(
+                    printable(event.phase), total=event.total or None, facts=self._facts()
+                )
+            self._phase.move(event.done, event.total)
+            self._last = time.monotonic()
+            self._bar.update(
+                self._task, completed=self._phase.done, total=event.total or None, facts=self._facts()
+            )
+
+    def call(self, call: "CallEvent") -> None:
+        self.tally.add(call)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def _facts(self) -> str:
+        assert self._phase is not None
+        parts = [f"{self._phase.rate:.1f} rows/s", self.tally.text(), self._phase.left()]
+        return ", ".join(part for part in parts if part)
+
+
+def make_progress() -> Progress:
+    """The live line where stderr is a terminal."""
+    return LiveProgress() if sys.stderr.isatty() else PlainProgress()
