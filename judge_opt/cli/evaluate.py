@@ -12,7 +12,7 @@ from judge_opt.cli.items import Item, read_items
 from judge_opt.cli.judge import feedback_json
 from judge_opt.cli.locate import find_judge
 from judge_opt.cli.options import DEFAULT_HOME, Home, Json, JudgeReference
-from judge_opt.core.errors import EXIT_OK, NotFound, UsageError
+from judge_opt.core.errors import EXIT_OK, IntegrityError, NotFound, UsageError
 
 if TYPE_CHECKING:
     from judge_opt.judges.feedback import Feedback
@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 def evaluate(
     reference: JudgeReference = "",
     data: Annotated[
-        Path | None, typer.Option("--data", help="JSON Lines: inputs, outputs, ... and labels if there are.")
+        Path | None, typer.Option("--data", help="JSON Lines: inputs, outputs, ..., labels if there are.")
     ] = None,
     label: Annotated[
         str | None, typer.Option("--label", help="The labels' name in the file; default: the judge's name.")
     ] = None,
     run: Annotated[
-        str | None, typer.Option("--run", help="The held-out rows of this run; its judge unless --judge.")
+        str | None,
+        typer.Option(
+            "--run",
+            help="The held-out rows of this run (--data where their file moved); its judge unless --judge.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write one JSON line a row here.")] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=512)] = 8,
@@ -40,7 +44,7 @@ def evaluate(
 
     Rows that could not be judged count against coverage and enter no other figure.
     """
-    if (data is None) == (run is None) or (data is not None and not reference):
+    if run is None and (data is None or not reference):
         raise UsageError("Give --judge and --data, or --run.", "See: judge-opt evaluate --help")
     from judge_opt.cli.progress import make_progress
     from judge_opt.llm.session import Session, use_session
@@ -74,22 +78,45 @@ def evaluate(
 def _work(
     reference: str, data: Path | None, label: str | None, run: str | None, home: Path
 ) -> "tuple[Judge, list[Item]]":
-    if data is not None:
-        chosen = find_judge(reference, home)
-        return chosen, read_items(data, label or chosen.name, chosen.value_type)
-    from judge_opt.experiments.config import load_config
-    from judge_opt.experiments.run import prepare
+    if run is not None:
+        folder = _run_folder(run, home)
+        return find_judge(reference or str(folder / "judge"), home), _held_out(folder, data, home)
+    assert data is not None
+    chosen = find_judge(reference, home)
+    return chosen, read_items(data, label or chosen.name, chosen.value_type)
 
-    assert run is not None
-    folder = next(
-        (path for path in (home / "runs" / run, Path(run)) if (path / "config.yaml").is_file()), None
-    )
-    if folder is None:
-        raise NotFound(f"There is no run {run!r}.", "See: judge-opt runs")
-    prepared = prepare(*load_config(folder / "config.yaml"), home)
+
+def _run_folder(run: str, home: Path) -> Path:
+    for folder in (home / "runs" / run, Path(run)):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise NotFound(f"There is no run {run[:80]!r}.", "See: judge-opt runs")
+
+
+def _held_out(folder: Path, data: Path | None, home: Path) -> list[Item]:
+    """The held-out rows of a run, by its own configuration and split.
+
+    Raises:
+        NotFound: the file of rows is not where the configuration says.
+        IntegrityError: the rows are not those that the run was made with.
+    """
+    from judge_opt.experiments.config import data_path, load_config
+    from judge_opt.experiments.run import prepare
+    from judge_opt.labels import Split
+
+    changes = {"data.path": str(data.resolve())} if data is not None else {}
+    config = load_config(folder / "config.yaml", changes)[0]
+    rows = data_path(config.data, Path.cwd())
+    if not rows.is_file():
+        raise NotFound(f"The rows of run {folder.name} are not at {rows}.", "Give their file with --data.")
+    prepared = prepare(config, Path.cwd(), home)
+    if prepared.split.content_hash != Split.load(folder / "split.json").content_hash:
+        raise IntegrityError(
+            f"The rows in {rows.name} are not those that run {folder.name} was made with.",
+            "Restore the file, or run the configuration again.",
+        )
     test = prepared.split.select(prepared.examples)[2]
-    items = [Item(one.id, one.group, dict(one.fields), one.gold) for one in test]
-    return find_judge(reference or str(folder / "judge"), home), items
+    return [Item(one.id, one.group, dict(one.fields), one.gold) for one in test]
 
 
 def _agreement(judge: "Judge", items: list[Item], said: "list[Feedback]") -> "Agreement | None":
