@@ -18,17 +18,18 @@ from judge_opt.align.candidates import Candidate, choose
 from judge_opt.align.contract import AlignmentResult, Callback, Component, Event
 from judge_opt.align.objective import metric_name
 from judge_opt.align.rows import TrainingRow, check_training, judge_rows
-from judge_opt.align.trials import try_guidelines
+from judge_opt.align.trials import mean_and_error, try_guidelines
 from judge_opt.core.errors import UsageError
-from judge_opt.core.results import Judgement, Scored
+from judge_opt.core.results import Judgement, Scored, Value
 from judge_opt.judges.judge import Judge, distribution
 from judge_opt.labels.examples import LabelledExample
 from judge_opt.llm.budget import Budget
 from judge_opt.llm.parallel import map_threads
 from judge_opt.llm.session import Session, current_session, use_session
+from judge_opt.llm.uri import ModelURI
 from judge_opt.memory.distil import Row, distil
 from judge_opt.memory.episodic import Episode, EpisodicMemory
-from judge_opt.memory.fusion import fit_fusion
+from judge_opt.memory.fusion import fit_fusion, held_out_fusion
 from judge_opt.memory.guidelines import Guideline
 from judge_opt.memory.memory import Memory, demo, label_index
 from judge_opt.memory.predictors import fit_head, fit_vote, group_folds
@@ -51,6 +52,7 @@ class MemAlign:
         batch_rows: labelled rows in one reflection call.
         batch_chars: characters of rows in one reflection call (about four a token).
         trial_rows, race_rows: rows on which all guidelines together, and each alone, are tried at most.
+        first_rows: rows on which examples must look helpful before the others are judged with them.
         token_budget: of the examples shown for one item.
         concurrency: calls in flight.
     """
@@ -65,6 +67,7 @@ class MemAlign:
     batch_chars: int = 12000
     trial_rows: int = 40
     race_rows: int = 24
+    first_rows: int = 30
     token_budget: int = 3000
     concurrency: int = 8
 
@@ -134,30 +137,32 @@ class _Run:
         memory = self.remember(rows)
         guidelines = self.guidelines(rows)
         active = [g for g in guidelines if g.state == "active"]
-        candidates = [Candidate("untouched", [r.judged for r in rows], 0)]
+        fused = self.settings.fusion and memory.vote is not None
         plain = [r.judged for r in rows]
+        candidates = [Candidate("untouched", plain, 0)]
+        if fused:
+            candidates.append(Candidate("fusion", plain, 1, self.sources))
         if active:
             plain = self.ask_all(rows, [()] * len(rows), active, "judge with guidelines")
-            candidates.append(Candidate("guidelines", plain, 1))
-        if self.settings.fusion and memory.vote is not None:
-            candidates.append(
-                Candidate("guidelines + fusion" if active else "fusion", plain, 2, self.sources)
-            )
+            candidates.append(Candidate("guidelines", plain, 2))
+            if fused:
+                candidates.append(Candidate("guidelines + fusion", plain, 3, self.sources))
         if self.settings.shots:
+            prefix = "guidelines + " if active else ""
             shown = self.with_examples(rows, memory, active, plain)
             if shown is not None:
-                candidates.append(Candidate("examples", shown, 3))
-                if self.settings.fusion and memory.vote is not None:
-                    candidates.append(Candidate("examples + fusion", shown, 4, self.sources))
+                candidates.append(Candidate(f"{prefix}examples", shown, 4))
+                if fused:
+                    candidates.append(Candidate(f"{prefix}examples + fusion", shown, 5, self.sources))
         best, table = choose(candidates, rows, self.judge.value_type, self.groups, self.seed)
-        self.note(best.name, table, active)
+        self.note(best.name, table)
         learned = self.settle(best, memory, guidelines, rows)
         return AlignmentResult(
             judge=self.original if learned is None else self.judge.with_memory(learned),
             optimizer=self.settings.name,
             changed=learned is not None,
             components=tuple(self.components),
-            guidelines=guidelines,
+            guidelines=guidelines if learned is None else learned.guidelines,
             history=tuple(
                 (name, metric_name(self.judge.value_type), score) for name, (score, _) in table.items()
             ),
@@ -165,6 +170,11 @@ class _Run:
             warnings=tuple(self.warnings),
             settings=asdict(self.settings) | {"seed": self.seed},
         )
+
+    def base_url(self, uri: str) -> str | None:
+        """The judge's endpoint serves reflection and embeddings too, where they name its provider."""
+        same = ModelURI.parse(uri).provider == ModelURI.parse(self.judge.model).provider
+        return self.judge.base_url if same else None
 
     # -- episodic memory -----------------------------------------------------------------------------------
 
@@ -174,7 +184,7 @@ class _Run:
         weights = {
             v.name: float((settings.weights or {}).get(v.name, 1.0)) for v in self.judge.template.variables
         }
-        embedder = current_session().embedder(settings.embedder)
+        embedder = current_session().embedder(settings.embedder, self.base_url(settings.embedder))
         self.tell("embed the labelled rows")(0, len(rows))
         vectors = ItemEmbedder(embedder, tuple(weights), weights).embed([r.parts for r in rows])
         self.tell("embed the labelled rows")(len(rows), len(rows))
@@ -183,6 +193,7 @@ class _Run:
         memory = Memory(
             value_type=value_type,
             embedder=settings.embedder,
+            base_url=self.base_url(settings.embedder),
             weights=weights,
             episodic=EpisodicMemory(episodes, vectors, embedder.name),
             shots=settings.shots,
@@ -211,38 +222,55 @@ class _Run:
         plain: Sequence[Judgement],
     ) -> list[Judgement] | None:
         """Every row judged with its nearest examples of other groups; None where a first look at
-        `trial_rows` of them shows that examples lead astray."""
+        `first_rows` of them does not show that examples help."""
         fields = {v.name: v.field for v in self.judge.template.variables}
         shown = []
         for i, row in enumerate(rows):
             recall = memory.recall(memory.episodic.vectors[i], row.example.group)
             shown.append([demo(episode, fields) for episode, _ in recall.shown])
         order = np.random.default_rng(self.seed).permutation(len(rows)).tolist()
-        first, rest = order[: self.settings.trial_rows], order[self.settings.trial_rows :]
+        first, rest = order[: self.settings.first_rows], order[self.settings.first_rows :]
         phase = "judge with examples"
         found: dict[int, Judgement] = {}
         for part in (first, rest):
             said = self.ask_all([rows[i] for i in part], [shown[i] for i in part], active, phase)
             found |= dict(zip(part, said, strict=True))
-            if part is first and rest and self.astray(rows, plain, found):
-                self.components.append(
-                    Component("examples", False, why=f"led the judge astray on the first {len(first)} rows")
-                )
+            if part is first and rest and not self.worthwhile(rows, plain, found):
+                why = f"no better than without on the first {len(first)} rows, and several times longer"
+                self.components.append(Component("examples", False, why=why))
                 return None
         return [found[i] for i in range(len(rows))]
 
-    def astray(
+    def worthwhile(
         self, rows: Sequence[TrainingRow], plain: Sequence[Judgement], found: dict[int, Judgement]
     ) -> bool:
-        """True where examples plainly lower the number of right verdicts."""
-        pairs = [
-            (p.value == rows[i].gold, f.value == rows[i].gold)
-            for i, f in found.items()
-            if isinstance(f, Scored) and isinstance(p := plain[i], Scored)
-        ]
-        worse = sum(before and not after for before, after in pairs)
-        better = sum(after and not before for before, after in pairs)
-        return bool(worse - better > 2 * np.sqrt(worse + better))
+        """True where examples look better than none on a first part of the rows, each fused with what the
+        examples alone predict (their prompts are several times longer: a draw goes to the shorter)."""
+        both = [i for i in found if isinstance(found[i], Scored) and isinstance(plain[i], Scored)]
+        gains: list[float] = []
+        if self.sources:
+            labels, groups = self.labels[both], [self.groups[i] for i in both]
+            sources = {name: odds[both] for name, odds in self.sources.items()}
+            logs = []
+            for side in ([plain[i] for i in both], [found[i] for i in both]):
+                own = np.asarray(
+                    [distribution(j, self.judge.value_type) for j in side if isinstance(j, Scored)]
+                )
+                odds = held_out_fusion({"judge": own} | sources, labels, groups, self.seed)
+                logs.append(np.log(odds[np.arange(len(both)), labels]))
+            gains = (logs[1] - logs[0]).tolist()
+        else:
+            gold = [rows[i].gold for i in both]
+            pairs = zip(both, gold, strict=True)
+            gains = [self.nearness(found[i], g) - self.nearness(plain[i], g) for i, g in pairs]
+        mean, error = mean_and_error(gains)
+        return mean > 0.5 * error
+
+    def nearness(self, judged: Judgement, gold: Value) -> float:
+        """Minus the distance on a numeric scale, else 1 for the same value."""
+        assert isinstance(judged, Scored)
+        a, b = (self.judge.value_type.number_of(v) for v in (judged.value, gold))
+        return -abs(a - b) if a is not None and b is not None else float(judged.value == gold)
 
     def ask_all(
         self,
@@ -274,8 +302,7 @@ class _Run:
         learn = [r for r, fold in zip(rows, folds, strict=True) if fold != 0]
         tries = [r for r, fold in zip(rows, folds, strict=True) if fold == 0]
         uri = settings.reflection_lm or self.judge.model
-        base_url = self.judge.base_url if settings.reflection_lm is None else None
-        lm = current_session().lm(uri, purpose="reflect", base_url=base_url, temperature=0.0)
+        lm = current_session().lm(uri, purpose="reflect", base_url=self.base_url(uri), temperature=0.0)
         batches = [learn[i : i + settings.batch_rows] for i in range(0, len(learn), settings.batch_rows)]
         found: list[Guideline] = []
         told = self.tell("distil guidelines")
@@ -317,7 +344,8 @@ class _Run:
         if not guidelines:
             return []
 
-        vectors = current_session().embedder(self.settings.embedder).embed([g.text for g in guidelines])
+        uri = self.settings.embedder
+        vectors = current_session().embedder(uri, self.base_url(uri)).embed([g.text for g in guidelines])
         kept: list[int] = []
         merged = list(guidelines)
         for i in range(len(guidelines)):
@@ -331,25 +359,22 @@ class _Run:
 
     # -- the choice ----------------------------------------------------------------------------------------
 
-    def note(self, chosen: str, table: dict[str, tuple[float, int]], active: Sequence[Guideline]) -> None:
+    def note(self, chosen: str, table: dict[str, tuple[float, int]]) -> None:
         """What each part was worth, for the report."""
         metric = metric_name(self.judge.value_type)
-        pairs = {
-            "guidelines": ("guidelines", "untouched"),
-            "examples": ("examples", "guidelines" if active else "untouched"),
-            "fusion": (
-                ("examples + fusion", "examples")
-                if chosen.startswith("examples")
-                else ("guidelines + fusion" if active else "fusion", "guidelines" if active else "untouched")
-            ),
-        }
-        for part, (with_it, without) in pairs.items():
-            if with_it not in table:
+        for part in ("guidelines", "examples", "fusion"):
+            with_it = [name for name in table if part in name.split(" + ")]
+            if not with_it:
                 continue
-            on = part in chosen or (part == "guidelines" and bool(active) and chosen != "untouched")
-            score, base = table[with_it][0], table[without][0]
-            why = f"{metric} {base:.2f} without, {score:.2f} with, on training rows of other groups"
-            self.components.append(Component(part, on, metric, score, base, table[with_it][1], why))
+            # The form that was chosen, or else the best that has this part, and the same without it.
+            form = chosen if chosen in with_it else max(with_it, key=lambda name: table[name][0])
+            rest = " + ".join(p for p in form.split(" + ") if p != part) or "untouched"
+            if rest not in table:
+                rest = "untouched"
+            on = part in chosen.split(" + ")
+            score, base = table[form][0], table[rest][0]
+            why = f"{form!r} against {rest!r}; " + ("kept" if on else f"{chosen!r} was chosen")
+            self.components.append(Component(part, on, metric, score, base, table[form][1], why))
 
     def settle(
         self, best: Candidate, memory: Memory, guidelines: tuple[Guideline, ...], rows: Sequence[TrainingRow]
@@ -358,6 +383,11 @@ class _Run:
         if best.name == "untouched":
             return None
 
+        if "guidelines" not in best.name:
+            guidelines = tuple(
+                replace(g, state="retired", why="better without") if g.state == "active" else g
+                for g in guidelines
+            )
         memory = replace(
             memory, guidelines=guidelines, shots=self.settings.shots if "examples" in best.name else 0
         )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from judge_opt.align.objective import agreement
 from judge_opt.align.rows import TrainingRow
 from judge_opt.core.results import Judgement, Scored
 from judge_opt.core.values import ValueType
@@ -56,6 +57,19 @@ def try_guidelines(
         every guideline, active or retired, with what was measured.
     """
 
+    def right(judged: Sequence[Judgement], among: Sequence[TrainingRow]) -> float:
+        pairs = [(r.gold, j.value) for r, j in zip(among, judged, strict=True) if isinstance(j, Scored)]
+        return agreement([g for g, _ in pairs], [v for _, v in pairs], judge.value_type)
+
+    def helps(some: Sequence[Guideline], among: Sequence[TrainingRow]) -> tuple[list[float], bool]:
+        """Gains by row, and whether they are more than chance and a shift of all probabilities: a rule
+        that only makes the judge less sure gains in log probability, and agrees no better."""
+        after = map_threads(lambda row: judge.ask(row.parts, guidelines=some), among, concurrency)
+        found = [gain(r.judged, a, r, judge.value_type) for r, a in zip(among, after, strict=True)]
+        kept = [g for g in found if g is not None]
+        mean, error = mean_and_error(kept)
+        return kept, mean - error > 0 and right(after, among) > right([r.judged for r in among], among)
+
     def gains(some: Sequence[Guideline], among: Sequence[TrainingRow]) -> list[float]:
         after = map_threads(lambda row: judge.ask(row.parts, guidelines=some), among, concurrency)
         found = [gain(r.judged, a, r, judge.value_type) for r, a in zip(among, after, strict=True)]
@@ -64,10 +78,10 @@ def try_guidelines(
     most = together + len(guidelines) * alone
     tell(0, most)
     trial = rows[:together]
-    whole = gains(guidelines, trial)
+    whole, good = helps(guidelines, trial)
     mean, error = mean_and_error(whole)
     tell(len(trial), most)
-    if mean - error > 0:
+    if good:
         return tuple(_settled(g, whole, mean, "helped, with the others") for g in guidelines)
     raced = []
     for place, guideline in enumerate(guidelines):
@@ -82,8 +96,7 @@ def try_guidelines(
     kept = [g for g, _, mean, error in raced if mean - error > 0]
     stays = False
     if kept:
-        mean, error = mean_and_error(gains(kept, trial))
-        stays = mean - error > 0
+        stays = helps(kept, trial)[1]
     tell(most, most)
     return tuple(
         _settled(g, seen, mean, "helped" if stays else "helped alone, not with the others")

@@ -155,7 +155,7 @@ class Judge(dspy.Module):
     def embed(self, parts: Sequence[Mapping[str, Any]]) -> Vectors:
         """Vectors of items in this judge's memory's space."""
         assert self.memory is not None
-        embedder = current_session().embedder(self.memory.embedder)
+        embedder = current_session().embedder(self.memory.embedder, self.memory.base_url)
         return self.memory.item_embedder(embedder).embed(parts)
 
     def ask(

@@ -4,6 +4,10 @@ import json
 import re
 from typing import Any
 
+from judge_opt.labels.examples import FIELDS
+
+_MARK = re.compile(rf"<(?=[\s/]*({'|'.join(FIELDS)})\b)")
+
 
 def value_text(value: Any) -> str:
     """A JSON value for reading: text as it is, a flat dictionary as `key: value` lines, else JSON."""
@@ -21,10 +25,9 @@ def value_text(value: Any) -> str:
 def section(name: str, value: Any) -> str:
     """One part between `<name>` marks; marks inside the text are broken, so that it cannot close its own
     section or open another."""
-    text = re.sub(
-        r"<(?=\s*/?\s*(inputs|outputs|expectations|trace|conversation)\b)", "<\u200b", value_text(value)
-    )
-    return f"<{name}>\n{text}\n</{name}>"
+    text = _MARK.sub("<\u200b", value_text(value))
+    safe = text.encode("utf-8", "backslashreplace").decode("utf-8")  # lone surrogates: no model takes them
+    return f"<{name}>\n{safe}\n</{name}>"
 
 
 def item_text(parts: dict[str, Any]) -> str:

@@ -144,9 +144,21 @@ def _read(reply: str, sources: tuple[str, ...], limit: int) -> tuple[list[Guidel
         text = " ".join(printable(rule).split())
         if not text or fold(text) in seen:
             continue
-        if len(text) > MAX_CHARS or _MARKUP.search(text):
-            warnings.append(f"a distilled rule was refused (too long, or with markup): {text[:60]!r}")
+        if fault := _fault(text):
+            warnings.append(f"a distilled rule was refused ({fault}): {text[:60]!r}")
             continue
         seen.add(fold(text))
         kept.append(Guideline(text, sources))
     return kept, warnings
+
+
+def _fault(text: str) -> str:
+    """Why a text is no guideline; "" where it may be one."""
+    if len(text) > MAX_CHARS:
+        return "too long"
+    if _MARKUP.search(text):
+        return "with markup"
+    words = re.findall(r"[^\W\d_]{2,}", fold(text))
+    if len(set(words)) < 4 or 2 * len(set(words)) < len(words) or 2 * sum(map(len, words)) < len(text):
+        return "no sentence"
+    return ""

@@ -46,7 +46,7 @@ class Memory:
 
     Attributes:
         value_type: of the judge, for the labels' order.
-        embedder: URI of the embedding model.
+        embedder, base_url: URI of the embedding model, and its endpoint where it has one of its own.
         weights: part name to its weight in similarity.
         episodic: the labelled examples.
         guidelines: active and retired ones.
@@ -66,6 +66,7 @@ class Memory:
     vote: NeighbourVote | None = None
     head: LinearHead | None = None
     fusion: Fusion | None = None
+    base_url: str | None = None
 
     @property
     def needs_vectors(self) -> bool:

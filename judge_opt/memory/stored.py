@@ -26,6 +26,7 @@ def dump_memory(memory: Memory) -> tuple[dict[str, Any], dict[str, bytes]]:
     vote = memory.vote
     state = {
         "embedder": memory.embedder,
+        "base_url": memory.base_url,
         "embedder_name": memory.episodic.embedder,
         "dimension": int(memory.episodic.vectors.shape[1]),
         "weights": dict(memory.weights),
@@ -58,6 +59,7 @@ def load_memory(state: dict[str, Any], blobs: dict[str, bytes], value_type: Valu
     return Memory(
         value_type=value_type,
         embedder=state["embedder"],
+        base_url=state["base_url"],
         weights=dict(state["weights"]),
         episodic=EpisodicMemory(episodes, vectors, state["embedder_name"]),
         guidelines=tuple(Guideline.from_json(data) for data in state["guidelines"]),
