@@ -112,15 +112,14 @@ def test_openais_own_client_understands_it(served: ModelServer) -> None:
 
 
 @pytest.mark.local_model
-def test_free_text_is_cut_at_max_tokens_and_repeats_with_its_seed(served: ModelServer) -> None:
+def test_free_text_is_cut_at_max_tokens(served: ModelServer) -> None:
     story = [{"role": "user", "content": "Tell me a long story about the sea."}]
     body = {**BODY, "messages": story, "max_tokens": 6, "temperature": 1.0, "logprobs": False}
     del body["response_format"]
-    (_, first), (_, again) = post(served, body), post(served, body)
-    assert first["choices"][0]["finish_reason"] == "length"
-    assert first["usage"]["completion_tokens"] == 6
-    assert first["choices"][0]["message"] == again["choices"][0]["message"]
-    assert first["choices"][0]["logprobs"] is None
+    _, answer = post(served, body)
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert answer["usage"]["completion_tokens"] == 6
+    assert answer["choices"][0]["logprobs"] is None
 
 
 @pytest.mark.local_model
