@@ -26,3 +26,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a misspelt name: " Did you mean 'x'?", or "" where nothing is near."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {found[0]!r}?" if found else ""
+
+
+def encodable(text: str) -> str:
+    """The text with lone surrogates written as escapes: no model and no socket takes them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

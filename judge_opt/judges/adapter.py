@@ -10,6 +10,7 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError
 
 from judge_opt.core.results import Scored, Unscored
+from judge_opt.core.text import encodable
 from judge_opt.core.values import ValueType
 from judge_opt.judges.rendering import item_text
 from judge_opt.judges.verdict import RATIONALE, VERDICT, read_reply
@@ -82,7 +83,7 @@ class JudgeAdapter(dspy.Adapter):
             messages.append({"role": "user", "content": self._item(demo)})
             messages.append({"role": "assistant", "content": self._answer(demo)})
         messages.append({"role": "user", "content": self._item(inputs)})
-        return messages
+        return [{**message, "content": encodable(message["content"])} for message in messages]
 
     def _item(self, fields: Any) -> str:
         return item_text({name: fields[field] for field, name in self.names.items() if field in fields})

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from judge_opt.core.text import encodable
 from judge_opt.labels.examples import FIELDS
 
 _MARK = re.compile(rf"<(?=[\s/]*({'|'.join(FIELDS)})\b)")
@@ -25,9 +26,8 @@ def value_text(value: Any) -> str:
 def section(name: str, value: Any) -> str:
     """One part between `<name>` marks; marks inside the text are broken, so that it cannot close its own
     section or open another."""
-    text = _MARK.sub("<\u200b", value_text(value))
-    safe = text.encode("utf-8", "backslashreplace").decode("utf-8")  # lone surrogates: no model takes them
-    return f"<{name}>\n{safe}\n</{name}>"
+    text = _MARK.sub("<\u200b", encodable(value_text(value)))
+    return f"<{name}>\n{text}\n</{name}>"
 
 
 def item_text(parts: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from dspy.lm15 import Config, Message, Request
 
 from judge_opt.core.results import Judgement, Scored
-from judge_opt.core.text import fold, printable
+from judge_opt.core.text import encodable, fold, printable
 from judge_opt.core.values import ValueType
 from judge_opt.judges.rendering import value_text
 from judge_opt.llm.errors import is_fatal
@@ -68,7 +68,7 @@ def distil(
         response = lm(
             Request(
                 model=lm.model,
-                messages=(Message.user(prompt),),
+                messages=(Message.user(encodable(prompt)),),
                 config=Config(
                     max_tokens=60 * limit + 100,
                     temperature=lm.kwargs.get("temperature"),

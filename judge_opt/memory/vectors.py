@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from judge_opt.core.text import encodable
 from judge_opt.judges.rendering import value_text
 
 Vectors = npt.NDArray[np.float32]
@@ -51,7 +52,9 @@ class ItemEmbedder:
             row = []
             for part in self.parts:
                 value = item.get(part)
-                row.append(-1 if value is None else texts.setdefault(value_text(value), len(texts)))
+                row.append(
+                    -1 if value is None else texts.setdefault(encodable(value_text(value)), len(texts))
+                )
             places.append(row)
         known = self.embedder.embed(list(texts)) if texts else np.zeros((0, 1), dtype=np.float32)
         width = known.shape[1]

@@ -106,15 +106,17 @@ def test_dspy_evaluate_takes_a_judge_unchanged(judge):
         dspy.Example(outputs="one please", gold=True).with_inputs("outputs"),
         dspy.Example(outputs="two", gold=True).with_inputs("outputs"),
     ]
-    score = dspy.Evaluate(devset=rows, metric=lambda e, p, trace=None: e.gold == p.value, display_progress=False)(judge)
+    score = dspy.Evaluate(
+        devset=rows, metric=lambda e, p, trace=None: e.gold == p.value, display_progress=False
+    )(judge)
     assert score.score == 50.0
 
 
 def test_bootstrapped_demos_reach_the_prompt_and_survive_saving(judge, server, tmp_path):
     rows = [dspy.Example(outputs=f"{i} please", gold=True).with_inputs("outputs") for i in range(3)]
-    compiled = dspy.BootstrapFewShot(metric=lambda e, p, trace=None: e.gold == p.value, max_labeled_demos=0).compile(
-        judge, trainset=rows
-    )
+    compiled = dspy.BootstrapFewShot(
+        metric=lambda e, p, trace=None: e.gold == p.value, max_labeled_demos=0
+    ).compile(judge, trainset=rows)
     assert compiled.predict.demos
     save_judge(compiled, tmp_path / "j")
     loaded = read_judge(tmp_path / "j")
@@ -151,7 +153,11 @@ def test_a_damaged_judge_is_never_loaded(judge, tmp_path, damage):
 
 def test_extra_headers_are_not_stored(server, tmp_path):
     judge = make_judge(
-        "x", "Is {{ outputs }} ok?", "openai:/any", base_url=server.base_url, extra_headers={"X-Key": "canary-123"}
+        "x",
+        "Is {{ outputs }} ok?",
+        "openai:/any",
+        base_url=server.base_url,
+        extra_headers={"X-Key": "canary-123"},
     )
     judge(outputs="please")
     assert server.requests[-1].headers["x-key"] == "canary-123"

@@ -100,4 +100,7 @@ def test_a_token_streams_alternatives_are_added_up_by_label():
 def test_no_number_is_made_up_without_logprobs():
     assert label_probabilities(None, BOOL) is None
     assert label_probabilities({"content": []}, BOOL) is None
-    assert label_probabilities({"content": [{"token": "x", "logprob": 0, "top_logprobs": []}]}, scale(1, 3)) is None
+    assert (
+        label_probabilities({"content": [{"token": "x", "logprob": 0, "top_logprobs": []}]}, scale(1, 3))
+        is None
+    )
