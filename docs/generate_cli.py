@@ -32,7 +32,7 @@ def help_of(command: str) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("JUDGE_OPT_")}
     environment = {**kept, "COLUMNS": "80", "TERMINAL_WIDTH": "80", "PYTHONPATH": str(PAGE.parents[1])}
     arguments = [sys.executable, "-m", "judge_opt", *command.split(), "--help"]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment)  # noqa: S603
     return done.stdout.strip()
 
 

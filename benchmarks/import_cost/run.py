@@ -23,7 +23,10 @@ CASES = {
     "python": ["-c", "pass"],
     "import dspy": ["-c", "import dspy"],
     "import judge_opt": ["-c", "import judge_opt"],
-    "import judge_opt, make a judge": ["-c", "from judge_opt import make_judge; make_judge('a', '{{ outputs }}')"],
+    "import judge_opt, make a judge": [
+        "-c",
+        "from judge_opt import make_judge; make_judge('a', '{{ outputs }}')",
+    ],
     "judge-opt --help": ["-m", "judge_opt", "--help"],
     "judge-opt align --help": ["-m", "judge_opt", "align", "--help"],
 }
@@ -55,7 +58,14 @@ def row(name: str, seconds: list[tuple[float, float]]) -> dict[str, Any]:
 
 
 def check(name: str, what: str, value: float, goal: float) -> dict[str, Any]:
-    return {"id": name, "what": what, "value": round(value, 4), "op": "<=", "goal": goal, "holds": value <= goal}
+    return {
+        "id": name,
+        "what": what,
+        "value": round(value, 4),
+        "op": "<=",
+        "goal": goal,
+        "holds": value <= goal,
+    }
 
 
 def main() -> None:
@@ -76,7 +86,10 @@ def main() -> None:
         "commit": commit,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": {"cpu_count": os.cpu_count(), "platform": platform.platform()},
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in ("dspy", "typer", "rich")}},
+        "versions": {
+            "python": platform.python_version(),
+            **{p: version(p) for p in ("dspy", "typer", "rich")},
+        },
         "rows": rows,
         "checks": [
             check(
