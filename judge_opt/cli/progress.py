@@ -4,12 +4,14 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from judge_opt.cli import output
 from judge_opt.core.text import printable
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from judge_opt.align.contract import Event
     from judge_opt.llm.engine import CallEvent
 
@@ -126,55 +128,67 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """One line that is drawn again, with a bar."""
+    """Two lines that are drawn again: the phase with its bar, and what was bought. A phase that has ended
+    stays above them as one line."""
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-        from rich.progress import Progress as Bar
+        from rich.live import Live
 
         self.tally = Tally()
         self._phase: Phase | None = None
         self._last = time.monotonic()
         self._lock = threading.Lock()
-        self._bar = Bar(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[facts]}", markup=False),
-            console=output.console(stderr=True),
-            transient=False,
+        self._console = output.console(stderr=True)
+        self._live = Live(
+            get_renderable=self._lines, console=self._console, transient=True, refresh_per_second=4
         )
-        self._task: Any = None
 
     def event(self, event: "Event") -> None:
         with self._lock:
             if self._phase is None or event.phase != self._phase.name:
+                self._close()
                 self._phase = Phase(event, self._last)
-                if self._task is not None and not event.total:
-                    self._bar.remove_task(self._task)
-                self._task = self._bar.add_task(
-                    printable(event.phase), total=event.total or None, facts=self._facts()
-                )
             self._phase.move(event.done, event.total)
             self._last = time.monotonic()
-            self._bar.update(
-                self._task, completed=self._phase.done, total=event.total or None, facts=self._facts()
-            )
 
     def call(self, call: "CallEvent") -> None:
         self.tally.add(call)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        with self._lock:
+            self._close()
+        self._live.stop()
 
-    def _facts(self) -> str:
-        assert self._phase is not None
-        parts = [f"{self._phase.rate:.1f} rows/s", self.tally.text(), self._phase.left()]
-        return ", ".join(part for part in parts if part)
+    def _close(self) -> None:
+        """Leave the phase that ended on the screen."""
+        if self._phase is not None and self._phase.total:
+            seconds = self._last - self._phase.began
+            done = f"{self._phase.done}/{self._phase.total} rows"
+            self._console.print(f"{printable(self._phase.name)}: {done} in {seconds:.0f} s")
+
+    def _lines(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        phase, tally = self._phase, Text(self.tally.text(), style="dim", no_wrap=True, overflow="ellipsis")
+        if phase is None or not phase.total:
+            return Group(Text(printable(phase.name) if phase else "starting"), tally)
+        facts = [f"{phase.done}/{phase.total}", f"{phase.rate:.1f} rows/s", phase.left()]
+        line = Table.grid(padding=(0, 1))
+        for _ in range(3):
+            line.add_column(no_wrap=True)
+        line.add_row(
+            Text(printable(phase.name)),
+            ProgressBar(total=phase.total, completed=phase.done, width=16),
+            Text(", ".join(fact for fact in facts if fact)),
+        )
+        return Group(line, tally)
 
 
 def make_progress() -> Progress:
