@@ -264,7 +264,7 @@ class _Run:
             pairs = zip(both, gold, strict=True)
             gains = [self.nearness(found[i], g) - self.nearness(plain[i], g) for i, g in pairs]
         mean, error = mean_and_error(gains)
-        return mean > 0.5 * error
+        return mean > error
 
     def nearness(self, judged: Judgement, gold: Value) -> float:
         """Minus the distance on a numeric scale, else 1 for the same value."""

@@ -1,5 +1,6 @@
 """`judge-opt serve-model`: an embedded model for other programs, over OpenAI's HTTP interface."""
 
+import signal
 from typing import Annotated
 
 import typer
@@ -31,6 +32,7 @@ def serve_model(
         output.say(f"serving {uri} at {server.base_url} (Ctrl-C stops)")
         if as_json:
             output.emit({"model": uri.name, "base_url": server.base_url})
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's way to say Ctrl-C
         try:
             server.wait()
         except KeyboardInterrupt:

@@ -242,6 +242,7 @@ def _validate(
         aligned.judge,
         test,
         train,
+        contested=_contested(prepared.examples, test),
         embedder=embedder,
         policy=GatePolicy(**config.gate.model_dump()),
         seed=config.seed,
@@ -300,3 +301,9 @@ def _results(
             [b.value, b.error, a.value, a.error, a.confidence] for b, a in zip(before, after, strict=True)
         ],
     }
+
+
+def _contested(examples: list[LabelledExample], test: list[LabelledExample]) -> list[LabelledExample]:
+    """Rows without a majority that belong to the held-out groups."""
+    held_out = {example.group for example in test}
+    return sorted((e for e in examples if e.gold is None and e.group in held_out), key=lambda e: e.id)

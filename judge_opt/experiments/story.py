@@ -178,7 +178,7 @@ def _data(prepared: "Prepared") -> DataCard:
     card = Path(__file__).parent.parent / "data" / (config.data.dataset or "-") / "CARD.md"
     return DataCard(
         name=config.data.dataset or Path(config.data.path or "").name,
-        card=card.read_text(encoding="utf-8") if card.is_file() else "",
+        card=_origin(card.read_text(encoding="utf-8")) if card.is_file() else "",
         rows=len(prepared.examples),
         groups=len({e.group for e in prepared.examples}),
         raters=sorted({vote.rater for e in prepared.examples for vote in e.votes}),
@@ -187,6 +187,13 @@ def _data(prepared: "Prepared") -> DataCard:
         contested=split.contested,
         labels=labels,
     )
+
+
+def _origin(card: str) -> str:
+    """What a data card says of where the data comes from: its second section, or its beginning."""
+    sections = card.split("\n## ")
+    text = sections[1].partition("\n")[2] if len(sections) > 1 else card
+    return " ".join(text.replace("**", "").replace("`", "").split())
 
 
 def _disagreements(

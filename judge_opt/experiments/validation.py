@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from judge_opt.core.errors import DataError
-from judge_opt.core.results import Judgement
+from judge_opt.core.results import Judgement, Unscored
 from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.judge import Judge
 from judge_opt.judges.rendering import value_text
@@ -25,6 +25,7 @@ def validate(
     test: Sequence[LabelledExample],
     train: Sequence[LabelledExample] = (),
     *,
+    contested: Sequence[LabelledExample] = (),
     embedder: str | None = "local:/minilm",
     policy: GatePolicy | None = None,
     seed: int = 0,
@@ -39,6 +40,8 @@ def validate(
         test: rows that `after` was not aligned on.
         train: the rows that it was aligned on: what the baselines learn from. Without them there are no
             baselines.
+        contested: held-out rows on which the raters tie. They are not judged, and show in the human
+            ceiling: without them people would seem to agree more than they do.
         embedder: for the text baselines; None leaves them out.
         policy: of the gate.
         progress: told of (phase, rows done, rows in all).
@@ -52,6 +55,7 @@ def validate(
         after,
         test,
         train,
+        contested=contested,
         embedder=embedder,
         policy=policy,
         seed=seed,
@@ -67,6 +71,7 @@ def judge_and_measure(
     test: Sequence[LabelledExample],
     train: Sequence[LabelledExample],
     *,
+    contested: Sequence[LabelledExample],
     embedder: str | None,
     policy: GatePolicy | None,
     seed: int,
@@ -87,28 +92,29 @@ def judge_and_measure(
     said_after = (
         said_before if same else _judge(after, items, "judge held-out rows, aligned", concurrency, progress)
     )
-    gold = [example.gold for example in test]
+    rows = [*test, *contested]
+    beside: list[Judgement] = [Unscored("cancelled", "contested: not judged")] * len(contested)
     learned = [example for example in train if example.gold is not None]
     vectors: tuple[Any, Any] = (None, None)
     if embedder is not None and learned:
-        vectors = _vectors(before, embedder, learned, test)
-    rows = TrainRows(
+        vectors = _vectors(before, embedder, learned, rows)
+    train_rows = TrainRows(
         gold=[example.gold for example in learned if example.gold is not None],
         groups=[example.group for example in learned],
         vectors=vectors[0],
         lengths=[_length(example) for example in learned],
     )
     report = measure(
-        gold,
-        _results(said_before),
-        _results(said_after),
-        [example.group for example in test],
+        [example.gold for example in test] + [None] * len(contested),
+        _results(said_before) + beside,
+        _results(said_after) + beside,
+        [example.group for example in rows],
         before.value_type,
-        ids=[example.id for example in test],
-        raters_votes=[{vote.rater: vote.value for vote in example.votes} for example in test],
-        train=rows if learned else None,
+        ids=[example.id for example in rows],
+        raters_votes=[{vote.rater: vote.value for vote in example.votes} for example in rows],
+        train=train_rows if learned else None,
         test_vectors=vectors[1],
-        test_lengths=[_length(example) for example in test],
+        test_lengths=[_length(example) for example in rows],
         seed=seed,
         policy=policy,
         noun=noun,

@@ -15,7 +15,7 @@ class LedgerRow:
         cached: True where nothing was bought: the reply came from the cache or from a call in flight.
         prompt_tokens, completion_tokens: as the endpoint reported them; 0 where it reported none.
         usd: None where the price is not known.
-        seconds: wall-clock time of the whole call, retries included.
+        seconds: wall-clock time of the attempts, without the waits for a free slot and between them.
         attempts: requests that were sent; 0 for a cache hit.
         outcome: "ok", or "error:<kind>" with lm15's code for the error.
     """
@@ -45,7 +45,7 @@ class LedgerLine:
         hits: calls that cost nothing.
         usd: dollars known to have been spent.
         unpriced: bought calls whose price is not known, and which `usd` therefore leaves out.
-        seconds: wall-clock seconds of bought and failed calls, summed over concurrent calls.
+        seconds: wall-clock seconds of the attempts, summed over concurrent calls.
     """
 
     purpose: str

@@ -48,12 +48,15 @@ class LocalBackend:
         self.path, self.sha256 = weights(name)
         self.n_ctx = n_ctx
         self.n_threads = n_threads
+        self._runtime: Runtime | None = None
         self.fingerprint: dict[str, Any] = {"provider": "local", "weights": self.sha256, "n_ctx": n_ctx}
 
     @property
     def runtime(self) -> Runtime:
         """The loaded model; loads it once a process."""
-        return runtime(self.path, self.n_ctx, self.n_threads)
+        if self._runtime is None:
+            self._runtime = runtime(self.path, self.n_ctx, self.n_threads)
+        return self._runtime
 
     def check(self) -> None:
         """Load the model.

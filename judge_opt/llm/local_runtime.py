@@ -233,14 +233,14 @@ class Runtime:
         return reply
 
 
-_RUNTIMES: dict[tuple[str, int, int], Runtime] = {}
+_RUNTIMES: dict[tuple[str, int, int | None], Runtime] = {}
 _RUNTIMES_LOCK = threading.Lock()
 
 
 def runtime(path: Path, n_ctx: int, n_threads: int | None) -> Runtime:
     """The one loaded copy of a model in this process."""
-    key = (str(path.resolve()), n_ctx, n_threads or default_threads())
+    key = (str(path.resolve()), n_ctx, n_threads)
     with _RUNTIMES_LOCK:
         if key not in _RUNTIMES:
-            _RUNTIMES[key] = Runtime(path, n_ctx, key[2])
+            _RUNTIMES[key] = Runtime(path, n_ctx, n_threads)
         return _RUNTIMES[key]

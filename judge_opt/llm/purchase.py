@@ -94,6 +94,7 @@ class Purchaser:
             if stopped := self.circuit.check():
                 raise carry(stopped)
             with self._slots or nullcontext():
+                begun = time.monotonic()
                 reserved = self._reserve(most)
                 receipt.attempts += 1
                 used = Cost(calls=1)
@@ -108,6 +109,7 @@ class Purchaser:
                     receipt.usd = self.price(receipt.usage)
                     used = Cost(1, _tokens(receipt.usage), receipt.usd or 0.0)
                 finally:
+                    receipt.seconds += time.monotonic() - begun
                     if self.budget is not None:
                         self.budget.settle(reserved, used)
             return value
@@ -127,7 +129,6 @@ class Purchaser:
             raise carry(error) from error.__cause__
         finally:
             call_deadline.reset(token)
-            receipt.seconds = time.monotonic() - started
         self.circuit.succeeded()
         receipt.value = value
         return value

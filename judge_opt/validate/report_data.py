@@ -58,7 +58,7 @@ class ValidationReport(Strict):
         rows_digest: content hash of the sorted row ids: which rows the figures stand on.
         noun: what a row is, in the plural.
         n_rows, n_groups: held-out rows with a label, and their groups.
-        n_contested: rows on which the raters tied; they have no label and enter no figure.
+        n_contested: rows on which the raters tied; they have no label and enter the human ceiling only.
         metric: the metric of the gate, of `ceiling.primary` and of the baselines' `primary`.
         before, after: each judge on the rows that it scored.
         comparison: both judges on the rows that both scored.
@@ -150,8 +150,9 @@ def validate(
     cheap = _baselines(train, len(gold), value_type, test_vectors, test_lengths)
     measured = [_baseline(b, truth, keep, place, value_type, metric, n_boot, seed) for b in cheap]
     ceiling = human_ceiling(
-        [raters_votes[i] for i in keep] if raters_votes is not None else [{} for _ in keep],
-        place,
+        # Contested rows too: without the rows on which people disagree, they would always agree.
+        list(raters_votes) if raters_votes is not None else [{} for _ in gold],
+        list(groups),
         value_type,
         metric=metric,
         n_boot=n_boot,
@@ -248,7 +249,10 @@ def _notes(
 ) -> list[str]:
     notes = []
     if n_contested:
-        notes.append(f"{n_contested} {noun} have no majority among their raters and enter no figure.")
+        notes.append(
+            f"{n_contested} {noun} have no majority among their raters: no judge can be held against them. They "
+            "enter the human ceiling and no other figure."
+        )
     for who, judge in (("untouched", before), ("aligned", after)):
         if judge.unscored:
             why = ", ".join(f"{count} {reason}" for reason, count in judge.unscored.items())

