@@ -26,7 +26,6 @@ from judge_opt.labels.examples import LabelledExample
 from judge_opt.llm.budget import Budget
 from judge_opt.llm.parallel import map_threads
 from judge_opt.llm.session import Session, current_session, use_session
-from judge_opt.llm.uri import ModelURI
 from judge_opt.memory.distil import Row, distil
 from judge_opt.memory.episodic import Episode, EpisodicMemory
 from judge_opt.memory.fusion import fit_fusion, held_out_fusion
@@ -171,11 +170,6 @@ class _Run:
             settings=asdict(self.settings) | {"seed": self.seed},
         )
 
-    def base_url(self, uri: str) -> str | None:
-        """The judge's endpoint serves reflection and embeddings too, where they name its provider."""
-        same = ModelURI.parse(uri).provider == ModelURI.parse(self.judge.model).provider
-        return self.judge.base_url if same else None
-
     # -- episodic memory -----------------------------------------------------------------------------------
 
     def remember(self, rows: Sequence[TrainingRow]) -> Memory:
@@ -184,7 +178,7 @@ class _Run:
         weights = {
             v.name: float((settings.weights or {}).get(v.name, 1.0)) for v in self.judge.template.variables
         }
-        embedder = current_session().embedder(settings.embedder, self.base_url(settings.embedder))
+        embedder = current_session().embedder(settings.embedder, self.judge.endpoint_of(settings.embedder))
         self.tell("embed the labelled rows")(0, len(rows))
         vectors = ItemEmbedder(embedder, tuple(weights), weights).embed([r.parts for r in rows])
         self.tell("embed the labelled rows")(len(rows), len(rows))
@@ -193,7 +187,7 @@ class _Run:
         memory = Memory(
             value_type=value_type,
             embedder=settings.embedder,
-            base_url=self.base_url(settings.embedder),
+            base_url=self.judge.endpoint_of(settings.embedder),
             weights=weights,
             episodic=EpisodicMemory(episodes, vectors, embedder.name),
             shots=settings.shots,
@@ -302,7 +296,9 @@ class _Run:
         learn = [r for r, fold in zip(rows, folds, strict=True) if fold != 0]
         tries = [r for r, fold in zip(rows, folds, strict=True) if fold == 0]
         uri = settings.reflection_lm or self.judge.model
-        lm = current_session().lm(uri, purpose="reflect", base_url=self.base_url(uri), temperature=0.0)
+        lm = current_session().lm(
+            uri, purpose="reflect", base_url=self.judge.endpoint_of(uri), temperature=0.0
+        )
         batches = [learn[i : i + settings.batch_rows] for i in range(0, len(learn), settings.batch_rows)]
         found: list[Guideline] = []
         told = self.tell("distil guidelines")
@@ -345,7 +341,9 @@ class _Run:
             return []
 
         uri = self.settings.embedder
-        vectors = current_session().embedder(uri, self.base_url(uri)).embed([g.text for g in guidelines])
+        vectors = (
+            current_session().embedder(uri, self.judge.endpoint_of(uri)).embed([g.text for g in guidelines])
+        )
         kept: list[int] = []
         merged = list(guidelines)
         for i in range(len(guidelines)):

@@ -153,9 +153,12 @@ def prepare(config: ExperimentConfig, folder: Path, home: Path) -> Prepared:
     if isinstance(optimizer, MemAlign):
         if optimizer.reflection_lm is not None and optimizer.guidelines:
             models.append(optimizer.reflection_lm)
-            session.check(optimizer.reflection_lm)
+            session.check(optimizer.reflection_lm, judge.endpoint_of(optimizer.reflection_lm))
         models.append(optimizer.embedder)
-        _ = session.embedder(optimizer.embedder).name
+        endpoint = judge.endpoint_of(optimizer.embedder)
+        if not optimizer.embedder.startswith("local:"):
+            session.check(optimizer.embedder, endpoint)
+        _ = session.embedder(optimizer.embedder, endpoint).name
     fewest, most = estimate_calls(optimizer, len(train))
     run_folder = home / "runs" / config.run_id
     plan = Plan(

@@ -141,7 +141,7 @@ def _vectors(
 ) -> tuple[Any, Any]:
     """The same vectors that memory uses, so that the baselines are as strong as they can be."""
     names = [variable.name for variable in judge.template.variables]
-    space = ItemEmbedder(current_session().embedder(embedder), names)
+    space = ItemEmbedder(current_session().embedder(embedder, judge.endpoint_of(embedder)), names)
 
     def parts(examples: Sequence[LabelledExample]) -> list[dict[str, Any]]:
         found = [judge.parts(example.fields) for example in examples]

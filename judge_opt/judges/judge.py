@@ -27,6 +27,7 @@ from judge_opt.labels.examples import FIELDS
 from judge_opt.llm.errors import is_fatal, reason_of
 from judge_opt.llm.parallel import map_threads
 from judge_opt.llm.session import Session, current_session
+from judge_opt.llm.uri import ModelURI
 from judge_opt.memory.guidelines import Guideline, with_guidelines
 from judge_opt.memory.memory import Memory, Recall, demo
 from judge_opt.memory.vectors import Vectors
@@ -201,6 +202,11 @@ class Judge(dspy.Module):
         return (session or current_session()).lm(
             self.model, purpose="judge", base_url=self.base_url, **params
         )
+
+    def endpoint_of(self, uri: str) -> str | None:
+        """The judge's own endpoint serves reflection and embeddings too, where they name its provider."""
+        same = ModelURI.parse(uri).provider == ModelURI.parse(self.model).provider
+        return self.base_url if same else None
 
     def _ask_and_fuse(self, parts: Mapping[str, Any], recall: Recall | None) -> Judgement:
         if recall is None or self.memory is None:

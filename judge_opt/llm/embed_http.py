@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 from dspy import lm15
 
-from judge_opt.core.errors import JudgeOptError
+from judge_opt.core.errors import EndpointUnreachable, JudgeOptError
 from judge_opt.core.hashing import content_hash
 from judge_opt.llm.embed import Vectors, unit
 from judge_opt.llm.engine import CallEvent
@@ -71,7 +71,8 @@ class HTTPEmbedder:
         """See `Embedder.embed`.
 
         Raises:
-            JudgeOptError, dspy.lm15.LM15Error: as an engine does.
+            EndpointUnreachable: every attempt failed.
+            JudgeOptError: over budget, or refused, as from an engine.
         """
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
@@ -94,7 +95,12 @@ class HTTPEmbedder:
             rows, _ = self.purchaser.buy(key, lambda: self._ask(body), lambda reply: reply[1], most, receipt)
         except (lm15.LM15Error, JudgeOptError) as error:
             outcome = f"error:{kind_of(error)}"
-            raise
+            if isinstance(error, JudgeOptError):
+                raise
+            said = error.message.split("\n\n", 1)[0][:200]
+            raise EndpointUnreachable(
+                f"{self.uri}: no embeddings could be had ({said}).", "Try again later, or check its address."
+            ) from error
         finally:
             if receipt.attempts:
                 self._book(key, receipt, outcome)

@@ -1,13 +1,7 @@
 """Sessions and servers for alignments."""
 
-import sys
-from pathlib import Path
-
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 import alignment_world as world
+import pytest
 
 from judge_opt.llm.retry import RetryPolicy
 from judge_opt.llm.session import Session, use_session
