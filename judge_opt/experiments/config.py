@@ -177,10 +177,12 @@ class ExperimentConfig(_Strict):
         """Everything, defaults included, as JSON."""
         return self.model_dump(mode="json", by_alias=True)
 
-    @property
-    def run_id(self) -> str:
-        """The same configuration is the same run: it resumes where it stopped."""
-        return f"{self.name}-{content_hash(self.resolved())[:8]}"
+    def run_id(self, data_sha256: str) -> str:
+        """The same configuration on the same data is the same run: it resumes where it stopped. The data
+        counts by its content, wherever its file lies."""
+        resolved = self.resolved()
+        resolved["data"] |= {"path": None, "dataset": None, "sha256": data_sha256}
+        return f"{self.name}-{content_hash(resolved)[:8]}"
 
 
 def load_config(path: Path, changes: dict[str, Any] | None = None) -> tuple[ExperimentConfig, Path]:

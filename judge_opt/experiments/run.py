@@ -21,7 +21,7 @@ from judge_opt.align.memalign import MemAlign
 from judge_opt.align.rows import check_training
 from judge_opt.core.errors import EXIT_NOT_PROMOTED, EXIT_OK, DataError
 from judge_opt.core.files import write_text
-from judge_opt.core.hashing import content_hash
+from judge_opt.core.hashing import content_hash, file_sha256
 from judge_opt.core.killpoints import reach
 from judge_opt.core.results import Unscored
 from judge_opt.experiments.config import ExperimentConfig, data_path
@@ -119,8 +119,9 @@ def prepare(config: ExperimentConfig, folder: Path, home: Path) -> Prepared:
         generate_rationale_first=said.generate_rationale_first,
     )
     data = config.data
+    file = data_path(data, folder)
     loaded = load_examples(
-        data_path(data, folder),
+        file,
         None if data.labels else (data.label or said.name),
         judge.value_type,
         names=data.labels,
@@ -147,22 +148,23 @@ def prepare(config: ExperimentConfig, folder: Path, home: Path) -> Prepared:
                 f"Row {example.id!r}: {parts.detail}, which the judge's template names.", "Add it."
             )
     optimizer = _optimizer(config)
-    session = Session(home)
     models = [said.model]
-    session.check(said.model, said.base_url)
-    if isinstance(optimizer, MemAlign):
-        if optimizer.reflection_lm is not None and optimizer.guidelines:
-            models.append(optimizer.reflection_lm)
-            session.check(optimizer.reflection_lm, judge.endpoint_of(optimizer.reflection_lm))
-        models.append(optimizer.embedder)
-        endpoint = judge.endpoint_of(optimizer.embedder)
-        if not optimizer.embedder.startswith("local:"):
-            session.check(optimizer.embedder, endpoint)
-        _ = session.embedder(optimizer.embedder, endpoint).name
+    with Session(home) as session:
+        session.check(said.model, said.base_url)
+        if isinstance(optimizer, MemAlign):
+            if optimizer.reflection_lm is not None and optimizer.guidelines:
+                models.append(optimizer.reflection_lm)
+                session.check(optimizer.reflection_lm, judge.endpoint_of(optimizer.reflection_lm))
+            models.append(optimizer.embedder)
+            endpoint = judge.endpoint_of(optimizer.embedder)
+            if not optimizer.embedder.startswith("local:"):
+                session.check(optimizer.embedder, endpoint)
+            _ = session.embedder(optimizer.embedder, endpoint).name
     fewest, most = estimate_calls(optimizer, len(train))
-    run_folder = home / "runs" / config.run_id
+    run_id = config.run_id(file_sha256(file))
+    run_folder = home / "runs" / run_id
     plan = Plan(
-        run_id=config.run_id,
+        run_id=run_id,
         rows=len(loaded.examples),
         train=len(train),
         test=len(test),
@@ -172,6 +174,8 @@ def prepare(config: ExperimentConfig, folder: Path, home: Path) -> Prepared:
         folder=run_folder,
         resumes=run_folder.exists(),
     )
+    if data.path is not None:  # so that the run's own config.yaml can be run again from anywhere
+        config = config.model_copy(update={"data": data.model_copy(update={"path": str(file.resolve())})})
     return Prepared(plan, config, home, judge, optimizer, loaded.examples, len(loaded.skipped), split)
 
 
@@ -192,31 +196,32 @@ def run(
     """
     config, plan = prepared.config, prepared.plan
     limits = config.budget.model_dump(exclude_none=True)
-    session = Session(
+    clock = Timings(plan.folder / "events.jsonl", on_event)
+    written = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
+    write_text(plan.folder / "config.yaml", written)
+    write_text(plan.folder / "split.json", json.dumps(prepared.split.to_json(), indent=1))
+    train, _, test = prepared.split.select(prepared.examples)
+    with Session(
         prepared.home,
         run_id=plan.run_id,
         budget=Budget(**limits) if limits else None,
         concurrency=config.concurrency,
         events=on_call,
-    )
-    clock = Timings(plan.folder / "events.jsonl", on_event)
-    write_text(
-        plan.folder / "config.yaml", yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
-    )
-    write_text(plan.folder / "split.json", json.dumps(prepared.split.to_json(), indent=1))
-    train, _, test = prepared.split.select(prepared.examples)
-    with use_session(session):
-        aligned = prepared.optimizer.align(prepared.judge, train, seed=config.seed, callbacks=[clock.event])
-        reach("experiment.aligned")
-        validation, before, after = _validate(prepared, aligned, train, test, clock)
-        reach("experiment.validated")
+    ) as session:
+        with use_session(session):
+            aligned = prepared.optimizer.align(
+                prepared.judge, train, seed=config.seed, callbacks=[clock.event]
+            )
+            reach("experiment.aligned")
+            validation, before, after = _validate(prepared, aligned, train, test, clock)
+            reach("experiment.validated")
         promoted = aligned.changed and validation.decision.promoted
         version = _register(prepared, aligned, validation) if promoted else None
-    save_judge(aligned.judge if promoted else prepared.judge, plan.folder / "judge")
-    results = _results(prepared, aligned, validation, before, after, promoted)
-    write_text(plan.folder / "results.json", json.dumps(results, indent=1, sort_keys=True))
-    reach("experiment.results")
-    report = tell_story(prepared, aligned, validation, test, before, after, session, clock, promoted)
+        save_judge(aligned.judge if promoted else prepared.judge, plan.folder / "judge")
+        results = _results(prepared, aligned, validation, before, after, promoted)
+        write_text(plan.folder / "results.json", json.dumps(results, indent=1, sort_keys=True))
+        reach("experiment.results")
+        report = tell_story(prepared, aligned, validation, test, before, after, session, clock, promoted)
     write_text(plan.folder / "report.json", report.model_dump_json(indent=1))
     write_text(plan.folder / "report.html", render_html(report))
     write_text(plan.folder / "report.md", render_markdown(report))

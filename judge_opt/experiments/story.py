@@ -147,7 +147,7 @@ def tell_story(
             run_id=prepared.plan.run_id,
             seed=config.seed,
             versions=_versions(),
-            commands=["make align", f"judge-opt align runs/{prepared.plan.run_id}/config.yaml"],
+            commands=["cd <this run's folder>", "judge-opt align config.yaml --home ../.."],
             config_yaml=yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True),
         ),
         warnings=warnings,

@@ -15,7 +15,6 @@ from typing import Any, cast
 import dspy
 import numpy as np
 
-from judge_opt.core.errors import JudgeOptError
 from judge_opt.core.results import Judgement, Scored, Unscored
 from judge_opt.core.values import ValueType
 from judge_opt.judges.adapter import JudgeAdapter, VerdictError
@@ -23,7 +22,7 @@ from judge_opt.judges.decide import decide
 from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.template import Template
 from judge_opt.judges.verdict import RATIONALE, VERDICT, label_probabilities
-from judge_opt.labels.examples import FIELDS
+from judge_opt.labels.examples import FIELDS, LabelledExample
 from judge_opt.llm.errors import is_fatal, reason_of
 from judge_opt.llm.parallel import map_threads
 from judge_opt.llm.session import Session, current_session
@@ -240,6 +239,31 @@ class Judge(dspy.Module):
 
     # -- learning ------------------------------------------------------------------------------------------
 
+    def align(self, labelled: Sequence[LabelledExample], optimizer: Any = None, **options: Any) -> "Judge":
+        """A judge that agrees better with the labels; this one is not changed. MLflow's name and habit.
+
+        Args:
+            labelled: see `judge_opt.load_examples` and `judge_opt.make_split`; keep some rows back, for
+                `judge_opt.validate_judges`.
+            optimizer: anything with `align` (see `judge_opt.align.contract`); default: `MemAlign()`. Call
+                its `align` yourself for the whole `AlignmentResult`.
+            **options: handed to it: seed, budget, callbacks.
+
+        Raises:
+            JudgeOptError: see the optimizer.
+        """
+        if optimizer is None:
+            from judge_opt.align.memalign import MemAlign
+
+            optimizer = MemAlign()
+        return cast(Judge, optimizer.align(self, labelled, **options).judge)
+
+    def register(self, name: str | None = None, tags: Mapping[str, str] | None = None) -> Any:
+        """Store this judge as an immutable version; see `judge_opt.register_judge`."""
+        from judge_opt.registry.judges import register
+
+        return register(self, name, tags=dict(tags or {}))
+
     def with_memory(self, memory: Memory | None) -> "Judge":
         """A copy of this judge with another memory; this one is not changed."""
         other = self.copy()
@@ -285,6 +309,3 @@ def _signature(template: Template, rationale: bool) -> Any:
         fields[RATIONALE] = (str | None, dspy.OutputField(desc="the reasons, before the verdict"))
     fields[VERDICT] = (Any, dspy.OutputField(desc="the verdict"))
     return dspy.make_signature(fields, template.text)
-
-
-__all__ = ["Judge", "JudgeOptError", "Progress", "distribution"]

@@ -180,7 +180,8 @@ class Runtime:
             "max_tokens": max_tokens,
             "temperature": temperature,
             "seed": seed,
-            "cache_prompt": True,
+            # A sampled reply depends on where its prompt was resumed (measured), so it starts afresh.
+            "cache_prompt": temperature == 0.0,
             "stop": list(stop),
         }
         if schema is not None:

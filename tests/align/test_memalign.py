@@ -13,6 +13,7 @@ from judge_opt.core.errors import BudgetExceeded, DataError, IntegrityError, Mod
 from judge_opt.judges.stored import dump_judge, load_judge, read_judge, save_judge
 from judge_opt.labels.examples import LabelledExample, Vote
 from judge_opt.llm.budget import Budget
+from judge_opt.registry.judges import get_judge
 
 EMBED = "openai:/embed"
 
@@ -301,3 +302,13 @@ def test_progress_is_told(judge, in_session):
     memalign().align(judge, world.rows(40), callbacks=[events.append])
     assert {e.phase for e in events} >= {"judge the labelled rows", "embed the labelled rows"}
     assert all(0 <= e.done <= e.total for e in events)
+
+
+def test_a_judge_aligns_and_registers_itself(judge, in_session):
+    session = in_session()
+    aligned = judge.align(world.rows(40), memalign())
+    assert aligned.memory is not None
+    assert aligned.register(tags={"team": "x"}).version == 1
+    loaded = get_judge("dated", home=session.home)
+    row = world.rows(1, seed=3)[0].fields
+    assert loaded(**row).value == aligned(**row).value
