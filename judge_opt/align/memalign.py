@@ -17,8 +17,9 @@ import numpy.typing as npt
 from judge_opt.align.candidates import Candidate, choose
 from judge_opt.align.contract import AlignmentResult, Callback, Component, Event
 from judge_opt.align.objective import metric_name
-from judge_opt.align.rows import TrainingRow, check_training, judge_rows
-from judge_opt.align.trials import mean_and_error, try_guidelines
+from judge_opt.align.rows import TrainingRow, check_training, episode_of, judge_rows
+from judge_opt.align.semantic import learn_guidelines
+from judge_opt.align.trials import mean_and_error
 from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Judgement, Scored, Value
 from judge_opt.judges.judge import Judge, distribution
@@ -26,12 +27,11 @@ from judge_opt.labels.examples import LabelledExample
 from judge_opt.llm.budget import Budget
 from judge_opt.llm.parallel import map_threads
 from judge_opt.llm.session import Session, current_session, use_session
-from judge_opt.memory.distil import Row, distil
-from judge_opt.memory.episodic import Episode, EpisodicMemory
+from judge_opt.memory.episodic import EpisodicMemory
 from judge_opt.memory.fusion import fit_fusion, held_out_fusion
 from judge_opt.memory.guidelines import Guideline
 from judge_opt.memory.memory import Memory, demo, label_index
-from judge_opt.memory.predictors import fit_head, fit_vote, group_folds
+from judge_opt.memory.predictors import fit_head, fit_vote
 from judge_opt.memory.vectors import ItemEmbedder
 
 Floats = npt.NDArray[np.float64]
@@ -182,7 +182,7 @@ class _Run:
         self.tell("embed the labelled rows")(0, len(rows))
         vectors = ItemEmbedder(embedder, tuple(weights), weights).embed([r.parts for r in rows])
         self.tell("embed the labelled rows")(len(rows), len(rows))
-        episodes = [_episode(row, self.judge) for row in rows]
+        episodes = [episode_of(row, self.judge) for row in rows]
         self.groups = [e.group for e in episodes]
         memory = Memory(
             value_type=value_type,
@@ -285,75 +285,29 @@ class _Run:
 
         return map_threads(one, range(len(rows)), self.settings.concurrency)
 
-    # -- semantic memory -----------------------------------------------------------------------------------
-
     def guidelines(self, rows: Sequence[TrainingRow]) -> tuple[Guideline, ...]:
-        """Distilled from two thirds of the groups, tried on the other third."""
+        """Semantic memory, see `semantic.learn_guidelines`."""
         settings = self.settings
         if not settings.guidelines:
             return ()
-        folds = group_folds([r.example.group for r in rows], 3, self.seed)
-        learn = [r for r, fold in zip(rows, folds, strict=True) if fold != 0]
-        tries = [r for r, fold in zip(rows, folds, strict=True) if fold == 0]
-        uri = settings.reflection_lm or self.judge.model
-        lm = current_session().lm(
-            uri, purpose="reflect", base_url=self.judge.endpoint_of(uri), temperature=0.0
-        )
-        batches = [learn[i : i + settings.batch_rows] for i in range(0, len(learn), settings.batch_rows)]
-        found: list[Guideline] = []
-        told = self.tell("distil guidelines")
-        for number, batch in enumerate(batches):
-            told(number, len(batches))
-            some, warnings = distil(
-                lm,
-                self.judge.template.shown(self.judge.instructions),
-                self.judge.value_type,
-                [Row(_episode(r, self.judge), r.judged) for r in batch],
-                limit=settings.guidelines,
-                max_chars=settings.batch_chars,
-                seed=self.seed,
-            )
-            found += some
-            self.warnings += warnings
-        told(len(batches), len(batches))
-        distinct = self.distinct(found)
-        if not distinct:
-            self.components.append(Component("guidelines", False, why="none could be distilled"))
-            return ()
-        tried = try_guidelines(
+        learned = learn_guidelines(
             self.judge,
-            distinct,
-            tries,
-            together=settings.trial_rows,
-            alone=settings.race_rows,
+            rows,
+            reflection_lm=settings.reflection_lm,
+            embedder=settings.embedder,
+            limit=settings.guidelines,
+            batch_rows=settings.batch_rows,
+            batch_chars=settings.batch_chars,
+            trial_rows=settings.trial_rows,
+            race_rows=settings.race_rows,
             concurrency=settings.concurrency,
-            tell=self.tell("try the guidelines"),
+            seed=self.seed,
+            tell=self.tell,
         )
-        if not any(g.state == "active" for g in tried):
-            rows_tried = min(len(tries), settings.trial_rows)
-            why = f"none of {len(tried)} helped on {rows_tried} rows they were not distilled from"
-            self.components.append(Component("guidelines", False, why=why))
-        return tried
-
-    def distinct(self, guidelines: Sequence[Guideline]) -> list[Guideline]:
-        """Without near-duplicates (cosine of 0.92 and more): the first stays and takes over the sources."""
-        if not guidelines:
-            return []
-
-        uri = self.settings.embedder
-        vectors = (
-            current_session().embedder(uri, self.judge.endpoint_of(uri)).embed([g.text for g in guidelines])
-        )
-        kept: list[int] = []
-        merged = list(guidelines)
-        for i in range(len(guidelines)):
-            twin = next((j for j in kept if float(vectors[i] @ vectors[j]) >= 0.92), None)
-            if twin is None:
-                kept.append(i)
-            else:
-                sources = tuple(dict.fromkeys((*merged[twin].sources, *guidelines[i].sources)))
-                merged[twin] = replace(merged[twin], sources=sources)
-        return [merged[i] for i in kept]
+        self.warnings += learned.warnings
+        if not any(g.state == "active" for g in learned.guidelines):
+            self.components.append(Component("guidelines", False, why=learned.why))
+        return learned.guidelines
 
     # -- the choice ----------------------------------------------------------------------------------------
 
@@ -407,20 +361,3 @@ def _weights_note(weights: Any) -> list[str]:
         share = weights.get("judge", 0.0) / total
         return [f"the language model's own answer has only {share:.0%} of the weight in fusion"]
     return []
-
-
-def _episode(row: TrainingRow, judge: Judge) -> Episode:
-    votes: dict[str, int] = {}
-    for vote in row.example.votes:
-        label = judge.value_type.text_of(vote.value)
-        votes[label] = votes.get(label, 0) + 1
-    return Episode(
-        id=row.example.id,
-        group=row.example.group,
-        parts=row.parts,
-        gold=row.gold,
-        votes=votes,
-        rationale=row.example.rationale,
-        missed=not (isinstance(row.judged, Scored) and row.judged.value == row.gold),
-        sources=tuple(v.assessment_id for v in row.example.votes if v.assessment_id),
-    )

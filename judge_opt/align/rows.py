@@ -9,6 +9,7 @@ from judge_opt.core.results import Judgement, Scored, Unscored, Value
 from judge_opt.core.text import printable
 from judge_opt.judges.judge import Judge
 from judge_opt.labels.examples import LabelledExample
+from judge_opt.memory.episodic import Episode
 
 MIN_LABELS = 10
 
@@ -88,3 +89,21 @@ def judge_rows(
             f"Try one row by hand, and look at the model {judge.model}.",
         )
     return judged
+
+
+def episode_of(row: TrainingRow, judge: Judge) -> Episode:
+    """A training row as an episode of memory."""
+    votes: dict[str, int] = {}
+    for vote in row.example.votes:
+        label = judge.value_type.text_of(vote.value)
+        votes[label] = votes.get(label, 0) + 1
+    return Episode(
+        id=row.example.id,
+        group=row.example.group,
+        parts=row.parts,
+        gold=row.gold,
+        votes=votes,
+        rationale=row.example.rationale,
+        missed=not (isinstance(row.judged, Scored) and row.judged.value == row.gold),
+        sources=tuple(v.assessment_id for v in row.example.votes if v.assessment_id),
+    )

@@ -70,7 +70,7 @@ def distil(
                 model=lm.model,
                 messages=(Message.user(encodable(prompt)),),
                 config=Config(
-                    max_tokens=60 * limit + 100,
+                    max_tokens=100 * limit + 200,
                     temperature=lm.kwargs.get("temperature"),
                     seed=seed,
                     response_format={
