@@ -68,7 +68,8 @@ class GuidelineResult(Strict):
 
     Attributes:
         support, contradict: labelled rows that speak for it and against it.
-        uplift: change of the gate's metric on rows that it was not distilled from; None where not measured.
+        uplift: mean change of the log probability of the experts' label on rows that it was not distilled
+            from; None where not measured.
     """
 
     text: str
@@ -80,7 +81,7 @@ class GuidelineResult(Strict):
 
 
 class NeighbourUsed(Strict):
-    """A labelled example that the judge was shown. `similarity` is the cosine, in [-1, 1]."""
+    """A labelled example that the judge used. `similarity` is the cosine, in [-1, 1]."""
 
     id: str
     value: str
