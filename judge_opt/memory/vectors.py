@@ -1,8 +1,7 @@
 """An item as a vector: each part embedded on its own, the parts side by side.
 
 Side by side, the inner product of two items is the weighted mean of their parts' similarities, so that a
-short part (which aspect? which question?) is not drowned by a long one. Measured on cebab's aspects, 100
-labels, six splits: kappa of the nearest neighbours .78, against .67 with both parts in one text.
+short part (which aspect? which question?) is not drowned by a long one (see benchmarks/item_vectors).
 """
 
 from collections.abc import Mapping, Sequence
