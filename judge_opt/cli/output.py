@@ -78,6 +78,13 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
+def line(text: str) -> None:
+    """A line of the answer on stdout; made safe, and wrapped where the terminal is narrow."""
+    from rich.text import Text
+
+    console().print(Text(printable(text)))
+
+
 def table(columns: list[str], rows: list[list[str]]) -> None:
     """A table on stdout; every cell is text from outside and is made safe."""
     from rich.table import Table

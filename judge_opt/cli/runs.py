@@ -28,17 +28,10 @@ def runs(home: Home = DEFAULT_HOME, as_json: Json = False) -> int:
     elif not found:
         output.say(f"There is no run in {home}. Start one: judge-opt align configs/quickstart.yaml")
     else:
-        output.table(
-            ["run", "begun (UTC)", "status", "seconds", "result"],
-            [
-                [
-                    run.run_id,
-                    f"{datetime.fromtimestamp(run.created, UTC):%Y-%m-%d %H:%M}",
-                    run.status.replace("_", " "),
-                    f"{run.seconds:.0f}",
-                    run.headline,
-                ]
-                for run in found
-            ],
-        )
+        for run in found:
+            begun = f"{datetime.fromtimestamp(run.created, UTC):%Y-%m-%d %H:%M}"
+            output.say(
+                f"{run.run_id}  {run.status.replace('_', ' ')}  begun {begun} UTC, {run.seconds:.0f} s"
+            )
+            output.line(f"    {run.headline}")
     return EXIT_OK
