@@ -30,7 +30,7 @@ def runs(home: Home = DEFAULT_HOME, as_json: Json = False) -> int:
     else:
         for run in found:
             begun = f"{datetime.fromtimestamp(run.created, UTC):%Y-%m-%d %H:%M}"
-            output.say(
+            output.line(
                 f"{run.run_id}  {run.status.replace('_', ' ')}  begun {begun} UTC, {run.seconds:.0f} s"
             )
             output.line(f"    {run.headline}")
