@@ -1,23 +1,20 @@
 """What it costs to import judge_opt and to ask its command line for help, beside importing dspy.
 
-python benchmarks/import_cost/run.py
+python -m benchmarks.import_cost.run
 """
 
-import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import ROOT, check, write_results
+
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 REPEATS = 15
 CASES = {
     "python": ["-c", "pass"],
@@ -57,17 +54,6 @@ def row(name: str, seconds: list[tuple[float, float]]) -> dict[str, Any]:
     }
 
 
-def check(name: str, what: str, value: float, goal: float) -> dict[str, Any]:
-    return {
-        "id": name,
-        "what": what,
-        "value": round(value, 4),
-        "op": "<=",
-        "goal": goal,
-        "holds": value <= goal,
-    }
-
-
 def main() -> None:
     for arguments in CASES.values():  # once unmeasured: byte code is written, files are in the page cache
         measure(arguments)
@@ -77,31 +63,17 @@ def main() -> None:
             seconds[name].append(measure(arguments))
     rows = [row(name, found) for name, found in seconds.items()]
     cpu = {one["case"]: one["cpu_s"] for one in rows}
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    results = {
-        "benchmark": "import_cost",
-        "command": "python benchmarks/import_cost/run.py",
-        "commit": commit,
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": {"cpu_count": os.cpu_count(), "platform": platform.platform()},
-        "versions": {
-            "python": platform.python_version(),
-            **{p: version(p) for p in ("dspy", "typer", "rich")},
-        },
-        "rows": rows,
-        "checks": [
-            check(
-                "import",
-                "CPU of `import judge_opt` over CPU of `import dspy` (medians)",
-                cpu["import judge_opt"] / cpu["import dspy"],
-                1.15,
-            ),
-            check("help", "CPU seconds of `judge-opt --help` (median)", cpu["judge-opt --help"], 1.0),
-        ],
-    }
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    checks = [
+        check(
+            "import",
+            "CPU of `import judge_opt` over CPU of `import dspy` (medians)",
+            cpu["import judge_opt"] / cpu["import dspy"],
+            "<=",
+            1.15,
+        ),
+        check("help", "CPU seconds of `judge-opt --help` (median)", cpu["judge-opt --help"], "<=", 1.0),
+    ]
+    write_results(HERE, "python -m benchmarks.import_cost.run", rows, checks, ("dspy", "typer", "rich"))
     for one in rows:
         print(f"{one['case']:<32} {one['cpu_s']:.3f} s CPU, {one['wall_s']:.3f} s wall")
 
