@@ -129,5 +129,7 @@ def test_changed_weights_are_refused(monkeypatch):
 def test_a_sampled_reply_does_not_depend_on_what_was_asked_before(backend):
     ask = request("Tell me of the sea.", None, max_tokens=24, temperature=1.0, seed=5)
     first = backend.complete(ask).message.text
-    backend.complete(request("Tell me of the moon and the stars.", None, max_tokens=8, temperature=1.0, seed=6))
+    backend.complete(
+        request("Tell me of the moon and the stars.", None, max_tokens=8, temperature=1.0, seed=6)
+    )
     assert backend.complete(ask).message.text == first
