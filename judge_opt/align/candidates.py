@@ -1,6 +1,6 @@
 """Which form of the judge to keep: compared on training rows whose group each form did not learn from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,9 @@ from judge_opt.memory.fusion import held_out_fusion
 Floats = npt.NDArray[np.float64]
 MARGIN = 0.01
 """A dearer form must agree better by more than this."""
+MIN_COVERAGE = 0.9
+"""A form that judges a smaller share than this of what the untouched judge judges is out: the others would be
+compared on the few rows that it left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +44,23 @@ def choose(
     value_type: ValueType,
     groups: Sequence[str],
     seed: int,
+    learned_from: Collection[str] = (),
 ) -> tuple[Candidate, dict[str, tuple[float, int]]]:
     """The cheapest candidate within `MARGIN` of the best, on the rows that every one of them judged.
 
+    Args:
+        candidates: the untouched judge first.
+        learned_from: ids of rows that a candidate has learned from in full (guidelines distilled from them):
+            they fit fusion, and score nobody.
+
     Returns:
-        the candidate, and name to (agreement, rows).
+        the candidate, and name to (agreement, rows). A candidate below `MIN_COVERAGE` is not in the table.
     """
+    covered = [sum(isinstance(j, Scored) for j in c.judged) for c in candidates]
+    candidates = [c for c, n in zip(candidates, covered, strict=True) if n >= MIN_COVERAGE * covered[0]]
     common = [i for i in range(len(rows)) if all(isinstance(c.judged[i], Scored) for c in candidates)]
     gold = [rows[i].gold for i in common]
+    clean = [at for at, i in enumerate(common) if rows[i].example.id not in learned_from]
     table: dict[str, tuple[float, int]] = {}
     for candidate in candidates:
         scored = [j for i in common if isinstance(j := candidate.judged[i], Scored)]
@@ -61,7 +73,8 @@ def choose(
             sources = {"judge": own} | {name: odds[common] for name, odds in candidate.sources.items()}
             fused = held_out_fusion(sources, places, [groups[i] for i in common], seed)
             values = [decide(dict(zip(labels, odds.tolist(), strict=True)), value_type) for odds in fused]
-        table[candidate.name] = (agreement(gold, values, value_type), len(common))
+        score = agreement([gold[at] for at in clean], [values[at] for at in clean], value_type)
+        table[candidate.name] = (score, len(clean))
     top = max(score for score, _ in table.values())
     good = [c for c in candidates if table[c.name][0] >= top - MARGIN]
     return min(good, key=lambda c: c.cost), table

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from judge_opt.align.candidates import Candidate, choose
+from judge_opt.align.candidates import MIN_COVERAGE, Candidate, choose
 from judge_opt.align.contract import AlignmentResult, Callback, Component, Event
 from judge_opt.align.objective import metric_name
 from judge_opt.align.rows import TrainingRow, check_training, episode_of, judge_rows
@@ -101,8 +101,9 @@ class MemAlign:
                 f"Judge {judge.name!r} already has fixed demos.", "Use shots=0, or a judge without demos."
             )
         outer = current_session()
-        session = outer if budget is None else Session(outer.home, outer.run_id, budget, events=outer.events)
-        with use_session(session):
+        if budget is None:
+            return _Run(self, judge, seed, callbacks).align(train)
+        with Session(outer.home, outer.run_id, budget, events=outer.events) as session, use_session(session):
             return _Run(self, judge, seed, callbacks).align(train)
 
 
@@ -153,7 +154,10 @@ class _Run:
                 candidates.append(Candidate(f"{prefix}examples", shown, 4))
                 if fused:
                     candidates.append(Candidate(f"{prefix}examples + fusion", shown, 5, self.sources))
-        best, table = choose(candidates, rows, self.judge.value_type, self.groups, self.seed)
+        distilled = {source for g in active for source in g.sources}
+        best, table = choose(candidates, rows, self.judge.value_type, self.groups, self.seed, distilled)
+        for left_out in [c.name for c in candidates if c.name not in table]:
+            self.warnings.append(f"{left_out!r} left too many rows without a verdict and was not considered")
         self.note(best.name, table)
         learned = self.settle(best, memory, guidelines, rows)
         return AlignmentResult(
@@ -241,6 +245,8 @@ class _Run:
         """True where examples look better than none on a first part of the rows, each fused with what the
         examples alone predict (their prompts are several times longer: a draw goes to the shorter)."""
         both = [i for i in found if isinstance(found[i], Scored) and isinstance(plain[i], Scored)]
+        if len(both) < MIN_COVERAGE * len(found):
+            return False
         gains: list[float] = []
         if self.sources:
             labels, groups = self.labels[both], [self.groups[i] for i in both]

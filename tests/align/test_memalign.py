@@ -312,3 +312,25 @@ def test_a_judge_aligns_and_registers_itself(judge, in_session):
     loaded = get_judge("dated", home=session.home)
     row = world.rows(1, seed=3)[0].fields
     assert loaded(**row).value == aligned(**row).value
+
+
+def test_examples_that_only_break_the_judge_do_not_spoil_the_other_forms(judge, server, in_session):
+    """Every call with examples fails: fusion must still be found, and the failures told."""
+    in_session()
+    server.answer = lambda body: "no verdict" if len(body["messages"]) > 2 else world.answer(body)
+    result = memalign(guidelines=0, first_rows=10).align(judge, world.rows(40))
+    assert result.changed
+    assert result.judge.memory.shots == 0
+    assert kappa(result.judge, world.rows(60, seed=1)) > 0.9
+    rest = memalign(guidelines=0, first_rows=40).align(judge, world.rows(40))
+    assert rest.changed
+    assert any("too many rows without a verdict" in w for w in rest.warnings)
+
+
+def test_guidelines_are_scored_on_rows_they_were_not_distilled_from(judge, in_session):
+    in_session()
+    result = memalign(shots=0, fusion=False).align(judge, world.rows(60))
+    (guidelines,) = [c for c in result.components if c.name == "guidelines"]
+    sources = {source for g in result.guidelines if g.state == "active" for source in g.sources}
+    assert guidelines.on
+    assert guidelines.rows == 60 - len(sources) < 60
