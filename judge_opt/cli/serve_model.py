@@ -29,11 +29,12 @@ def serve_model(
         raise UsageError(f"{model[:80]!r} does not run here.", "Only local:/ models are served.")
     quiet.after_imports()
     with ModelServer(uri.name, host=host, port=port) as server:
-        output.say(f"serving {uri} at {server.base_url} (Ctrl-C stops)")
-        if as_json:
-            output.emit({"model": uri.name, "base_url": server.base_url})
+        # Before it is announced: who reads the line may send the signal at once.
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's way to say Ctrl-C
         try:
+            output.say(f"serving {uri} at {server.base_url} (Ctrl-C stops)")
+            if as_json:
+                output.emit({"model": uri.name, "base_url": server.base_url})
             server.wait()
         except KeyboardInterrupt:
             output.say("stopped.")
