@@ -93,6 +93,7 @@ class FaultServer:
         self.models = Reply()
         self.requests: list[Recorded] = []
         self.connections = 0
+        self.open_connections = 0
         self.in_flight_most = 0
         self._in_flight = 0
         self._script: deque[Reply] = deque()
@@ -145,6 +146,26 @@ class FaultServer:
             return _replace(scripted, text=made)
         return scripted
 
+    def settle(self, timeout: float = 10.0) -> None:
+        """Wait until every request sent by a client that is gone has been counted.
+
+        What a killed client wrote may still lie in the kernel's buffers. Connections are accepted in the
+        order in which they came, so one of our own, once answered, proves that none waits before it; then
+        the handlers of closed connections come to their end by themselves.
+
+        Raises:
+            TimeoutError: a client still holds a connection open after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        with socket.create_connection(self._server.server_address[:2], timeout) as last:
+            last.sendall(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            while last.recv(4096):
+                pass
+        while self.open_connections:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.open_connections} connections are still open")
+            time.sleep(0.005)
+
     def answered(self) -> None:
         """Book the end of an answer."""
         with self._lock:
@@ -176,6 +197,19 @@ class _Handler(BaseHTTPRequestHandler):
         owner = self.server.owner
         with owner._lock:
             owner.connections += 1
+            owner.open_connections += 1
+
+    def finish(self) -> None:
+        try:
+            super().finish()
+        finally:
+            with self.server.owner._lock:
+                self.server.owner.open_connections -= 1
+
+    def do_OPTIONS(self) -> None:
+        """Answered without being counted: `FaultServer.settle` asks it."""
+        self.wfile.write(b"HTTP/1.1 204 Settled\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        self.close_connection = True
 
     def do_GET(self) -> None:
         self._serve(None)

@@ -146,6 +146,7 @@ def test_a_killed_run_resumes_and_buys_only_what_was_in_flight(config, server, t
     home, before = tmp_path / "home", server.completions
     killed = align(config, home, kill_at=point)
     assert killed.returncode == -9, (point, killed.returncode, killed.stderr[-500:])
+    server.settle()
     resumed = align(config, home)
     assert resumed.returncode == 0, resumed.stderr
     assert results(home) == expected

@@ -38,6 +38,7 @@ def test_only_calls_in_flight_are_bought_twice(tmp_path, point, threads):
     with FaultServer(answer) as server:
         killed = run(server, tmp_path, threads, point)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
+        server.settle()
         sent = server.completions
         (line,) = CallStore(tmp_path / "calls.db").summary("run") or [None]
         stored = line.calls if line else 0
@@ -56,6 +57,7 @@ def test_a_loop_of_kills_ends_in_the_same_result(tmp_path):
         while (done := run(server, tmp_path, 3, f"llm.reply_received:{4 + kills % 3}")).returncode:
             kills += 1
             assert kills < 12
+        server.settle()
         (line,) = CallStore(tmp_path / "calls.db").summary("run")
         assert line.calls == 20
         assert server.completions - line.calls <= 3 * kills
