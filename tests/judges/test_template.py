@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from judge_opt.core.errors import TemplateError, UsageError
 from judge_opt.judges.make import make_judge
 from judge_opt.judges.rendering import item_text
-from judge_opt.judges.template import Template
+from judge_opt.judges.template import Template, literal
 
 
 def test_variables_are_found_once_and_in_prompt_order():
@@ -76,3 +76,31 @@ def test_a_value_cannot_close_its_section_or_open_another(name, space):
 @pytest.mark.parametrize("text", ["{{ inputs }}", "%s %(x)s", "{0} {x}", "{% for %}", "$HOME"])
 def test_template_marks_in_values_stay_what_they_are(text):
     assert text in item_text({"outputs": text})
+
+
+def test_the_first_alternative_that_the_item_has_is_taken():
+    (variable,) = Template.parse("{{ expectations.answer or expectations.facts }}").variables
+    assert variable.of({"expectations": {"facts": ["a"]}}) == ["a"]
+    assert variable.of({"expectations": {"answer": None, "facts": ["a"]}}) == ["a"]
+    assert variable.of({"expectations": {"answer": "b", "facts": ["a"]}}) == "b"
+    assert variable.field == "expectations_answer_or_expectations_facts"
+    with pytest.raises(KeyError, match=r"expectations\.answer or expectations\.facts"):
+        variable.of({"expectations": {"other": 1}})
+
+
+def test_a_default_stands_where_the_item_has_nothing():
+    template = Template.parse('{{ outputs }} {{ expectations.calls or "none, or few" }}')
+    variable = template.variables[1]
+    assert variable.of({"expectations": {"calls": []}}) == []
+    assert variable.of({"outputs": "x"}) == "none, or few"
+    assert template.shown() == "`outputs` `expectations.calls`"
+    assert template.keeps_variables("Compare {{ expectations.calls }} with {{ outputs }}.")
+    with pytest.raises(TemplateError, match="two defaults"):
+        Template.parse('{{ outputs or "a" }} {{ outputs or "b" }}')
+
+
+@given(st.text(alphabet='{}"ab \n') | st.text())
+def test_a_literal_is_shown_as_it_is(text):
+    template = Template.parse(f"{{{{ inputs }}}}{literal(text)}{{{{ outputs }}}}")
+    assert template.shown() == f"`inputs`{text}`outputs`"
+    assert [v.name for v in template.variables] == ["inputs", "outputs"]
