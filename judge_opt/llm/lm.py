@@ -1,10 +1,13 @@
 """The dspy.LM that a session hands out."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
+from dspy import lm15
 from dspy.clients.lm import _is_openai_reasoning_model
 
+from judge_opt.llm.direct import Drafts
 from judge_opt.llm.keys import rollout
 
 
@@ -14,7 +17,50 @@ class SessionLM(dspy.LM):
     - `rollout_id` and `n` reach the cache key, so that asking again for another sample buys one;
     - `deepcopy` shares it: an optimizer that copies a program hundreds of times does not copy the
       history of every call with it.
+
+    `ask` and `aask` are its direct lane: the same engine, cache key, ledger and request body as
+    `lm(messages=...)`, without DSPy's adapters, history and price look-up. What one has bought is a cache
+    hit for the other.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._drafts = Drafts()
+
+    def ask(self, messages: Sequence[Mapping[str, Any]], **config: Any) -> lm15.Response:
+        """The reply to one list of messages.
+
+        Args:
+            messages: OpenAI's form: `[{"role": "system", "content": "..."}, ...]`.
+            **config: override this LM's parameters for the call: temperature, max_tokens, logprobs,
+                top_logprobs, response_format (an OpenAI json_schema dictionary), seed, rollout_id, ...
+                One reply is returned: `n` is refused.
+
+        Raises:
+            JudgeOptError: carried across DSPy, see `judge_opt.llm.errors`.
+            dspy.lm15.LM15Error: what this one request met, after every retry.
+        """
+        settings = {**self.kwargs, **config}
+        request = self._drafts.request(self.model, messages, settings)
+        with rollout(settings.get("rollout_id"), 1):
+            response: lm15.Response = self.engine.complete(request)
+        return response
+
+    async def aask(self, messages: Sequence[Mapping[str, Any]], **config: Any) -> lm15.Response:
+        """As `ask`, without blocking the event loop."""
+        settings = {**self.kwargs, **config}
+        request = self._drafts.request(self.model, messages, settings)
+        with rollout(settings.get("rollout_id"), 1):
+            response: lm15.Response = await self._async_engine_spec.complete(request)
+        return response
+
+    def copy(self, **kwargs: Any) -> "SessionLM":
+        """A new LM with changed parameters on the same engine; this one stays as it is.
+
+        A parameter that is None is removed.
+        """
+        copied: SessionLM = super().copy(**kwargs)
+        return copied
 
     def __call__(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
         with rollout(*self._sampling(kwargs)):

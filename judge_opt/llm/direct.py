@@ -1,0 +1,91 @@
+"""Messages and settings to the `lm15.Request` that a dspy.LM would build of them, at a tenth of the cost.
+
+DSPy reads a call's settings and its messages anew each time. A judge asks thousands of times with the
+same settings, so those are read once, by DSPy's own reader, and only plain text messages are read here.
+Whatever else a message holds (images, tool calls, cache marks) goes through DSPy's reader as a whole.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from dspy import lm15
+
+from judge_opt.core.errors import UsageError
+
+_NOT_SENT = frozenset({"cache", "n", "rollout_id", "num_generations", "prompt_cache"})
+_ROLES = {"user": "user", "assistant": "assistant", "system": "developer", "developer": "developer"}
+_KEPT = 256
+_PLACEHOLDER = [{"role": "user", "content": "-"}]
+
+
+class Drafts:
+    """Builds requests; remembers the settings that it has seen. Safe from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[bytes, lm15.Request] = {}
+
+    def request(
+        self, model: str, messages: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
+    ) -> lm15.Request:
+        """The request that `dspy.LM(model, **settings)(messages=messages)` hands to its engine.
+
+        Args:
+            model: DSPy's name for it, `provider/name`.
+            messages: OpenAI's form, `{"role", "content"}`; a list.
+            settings: OpenAI's parameters, JSON; None values and DSPy's own settings (`rollout_id`, ...)
+                are not part of a request.
+
+        Raises:
+            UsageError: a setting that is no JSON, or several candidates (`n`).
+            dspy.lm15.UnsupportedFeatureError, TypeError, ValueError: what DSPy's reader refuses.
+        """
+        if (settings.get("n") or 1) != 1:
+            raise UsageError("`ask` returns one reply, so it takes no n.", "Ask n times within repeat(i).")
+        body = {k: v for k, v in settings.items() if v is not None and k not in _NOT_SENT}
+        try:
+            key = orjson.dumps((model, body))
+        except TypeError as error:
+            raise UsageError(
+                f"The settings of a call must be JSON ({error}).",
+                "Give response_format as an OpenAI json_schema dictionary.",
+            ) from None
+        text = _text_of(messages)
+        if text is None:
+            request = lm15.request_from_openai_chat({"model": model, "messages": messages, **body})
+        else:
+            frame = self._seen.get(key) or self._read(key)
+            system, rows = text
+            request = lm15.Request(model, rows, system, frame.tools, frame.config)
+        if (prompt_cache := settings.get("prompt_cache")) is not None:
+            request = replace(request, config=replace(request.config, cache=prompt_cache))
+        return request
+
+    def _read(self, key: bytes) -> lm15.Request:
+        model, body = orjson.loads(key)  # a copy of its own: the caller may change its schema later
+        frame = lm15.request_from_openai_chat({"model": model, "messages": _PLACEHOLDER, **body})
+        with self._lock:
+            if len(self._seen) >= _KEPT:
+                self._seen.clear()
+            return self._seen.setdefault(key, frame)
+
+
+def _text_of(
+    messages: Sequence[Mapping[str, Any]],
+) -> "tuple[str | None, tuple[lm15.Message, ...]] | None":
+    """(system, messages) where every message is plain text; None where DSPy must read them."""
+    system: str | None = None
+    read: list[lm15.Message] = []
+    for index, row in enumerate(messages):
+        text = row.get("content")
+        role = _ROLES.get(row.get("role"))  # type: ignore[arg-type]
+        if len(row) != 2 or type(text) is not str or role is None:
+            return None
+        if role == "developer" and index == 0:
+            system = text
+        else:
+            read.append(lm15.Message(role, (lm15.TextPart(text),)))  # type: ignore[arg-type]
+    return (system, tuple(read)) if read and isinstance(messages, list) else None
