@@ -12,14 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judge_opt.traces.database import Database
-    from judge_opt.traces.schema import Assessment, AssessmentSource, Trace, TracePage
+    from judge_opt.traces.schema import Assessment, AssessmentSource, AssessmentSourceType, Trace, TracePage
     from judge_opt.traces.store import Store
 
-__all__ = ["Assessment", "AssessmentSource", "Database", "Store", "Trace", "TracePage"]
+__all__ = [
+    "Assessment",
+    "AssessmentSource",
+    "AssessmentSourceType",
+    "Database",
+    "Store",
+    "Trace",
+    "TracePage",
+]
 
 _HOMES = {
     "Assessment": "schema",
     "AssessmentSource": "schema",
+    "AssessmentSourceType": "schema",
     "Database": "database",
     "Store": "store",
     "Trace": "schema",

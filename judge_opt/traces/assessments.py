@@ -1,5 +1,6 @@
 """How assessments are written: one current word a source, every earlier one kept."""
 
+from collections.abc import Sequence
 from typing import Any, cast, get_args
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ def source_of(source: Any, rater: str | None) -> AssessmentSource:
         source = "HUMAN"
     if isinstance(source, str):
         choice("source type", source, get_args(SourceType))
-        return AssessmentSource(cast(SourceType, source), "default" if rater is None else rater)
+        return AssessmentSource(cast(SourceType, str(source)), "default" if rater is None else rater)
     kind = getattr(source, "source_type", "HUMAN")
     return AssessmentSource(
         cast(SourceType, getattr(kind, "value", kind)),
@@ -92,6 +93,15 @@ def of_trace(connection: sa.Connection, trace_seq: int, name: str | None) -> lis
     if name is not None:
         query = query.where(assessments.c.name == name)
     return [rows.assessment_of(row) for row in connection.execute(query).mappings()]
+
+
+def of_traces(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, tuple[Assessment, ...]]:
+    """Row number of a trace to its assessments, oldest first, history included. At most 500 numbers."""
+    query = _ROWS.where(assessments.c.trace_seq.in_(numbers)).order_by(assessments.c.seq)
+    found: dict[int, list[Assessment]] = {number: [] for number in numbers}
+    for row in connection.execute(query).mappings():
+        found[row["trace_seq"]].append(rows.assessment_of(row))
+    return {number: tuple(words) for number, words in found.items()}
 
 
 def replace(connection: sa.Connection, old: Assessment, new: Assessment) -> Assessment:

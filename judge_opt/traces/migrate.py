@@ -16,7 +16,7 @@ from judge_opt.core.errors import IntegrityError
 if TYPE_CHECKING:
     from judge_opt.traces.database import Database
 
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "judge_opt_version"  # not Alembic's default name: the server may be shared with MLflow
 _ONE_AT_A_TIME = Lock()  # Alembic keeps the migration that runs in a module variable
 FOLDER = Path(__file__).parent / "migrations"

@@ -1,4 +1,5 @@
-"""How traces are written and read, in sets: one query for the traces and one for their tags."""
+"""How traces are written and read, in sets: one query for the traces, one for their tags and one for
+their assessments."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,8 +9,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from judge_opt.core.errors import Conflict
-from judge_opt.traces import rows
-from judge_opt.traces.schema import Trace
+from judge_opt.traces import assessments, rows
+from judge_opt.traces.schema import Assessment, Trace
 from judge_opt.traces.tables import trace_tags, traces
 
 T = TypeVar("T")
@@ -50,8 +51,12 @@ def load(connection: sa.Connection, query: sa.Select[Any]) -> list[tuple[int, Tr
         IntegrityError: one of them was changed on disk.
     """
     found = connection.execute(query).mappings().all()
-    tags = _tags(connection, [row["seq"] for row in found])
-    return [(row["seq"], rows.trace_of(row, tags[row["seq"]])) for row in found]
+    numbers = [row["seq"] for row in found]
+    tags = _tags(connection, numbers)
+    said: dict[int, tuple[Assessment, ...]] = {}
+    for some in _chunks(numbers):
+        said |= assessments.of_traces(connection, some)
+    return [(row["seq"], rows.trace_of(row, tags[row["seq"]], said[row["seq"]])) for row in found]
 
 
 def load_by_id(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Trace]:

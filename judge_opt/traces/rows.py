@@ -43,6 +43,9 @@ def trace_row(trace: Trace) -> dict[str, Any]:
         row[f"{part}_json"] = dump_json(value, what + part)
     row["content_hash"] = _trace_hash(row)
     row["created"] = time_text(trace.created)
+    row["name"] = trace.name
+    row["status"] = trace.status
+    row["execution_time_ms"] = trace.execution_time_ms
     return row
 
 
@@ -57,8 +60,8 @@ def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return dict(tags)
 
 
-def trace_of(row: sa.RowMapping, tags: Mapping[str, str]) -> Trace:
-    """The trace of a row.
+def trace_of(row: sa.RowMapping, tags: Mapping[str, str], words: tuple[Assessment, ...] = ()) -> Trace:
+    """The trace of a row, with its tags and assessments.
 
     Raises:
         IntegrityError: the stored content does not match its hash.
@@ -75,6 +78,7 @@ def trace_of(row: sa.RowMapping, tags: Mapping[str, str]) -> Trace:
         session=row["session"],
         tags=dict(tags),
         created=datetime.fromisoformat(row["created"]),
+        assessments=words,
         **parts,
     )
 

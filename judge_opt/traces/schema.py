@@ -1,8 +1,9 @@
 """What is stored: a trace, and the assessments that people, judges and code make of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Literal, get_args
 from uuid import uuid4
 
@@ -11,6 +12,15 @@ from judge_opt.core.text import nearest
 
 Kind = Literal["feedback", "expectation"]
 SourceType = Literal["HUMAN", "LLM_JUDGE", "CODE"]
+
+
+class AssessmentSourceType(StrEnum):
+    """Who assesses; each member equals its own name as text."""
+
+    HUMAN = "HUMAN"
+    LLM_JUDGE = "LLM_JUDGE"
+    CODE = "CODE"
+
 
 MAX_NAME = 250
 """Longest id, name, rater, session or tag key, in characters: what every database can index."""
@@ -39,8 +49,12 @@ class Trace:
         session: the conversation that it belongs to; its traces never stand on two sides of a split.
         tags: text to text; the only part that can change later.
         metadata: facts about the run (model, application version), JSON values.
-        spans: the steps of the run, JSON objects in the order in which they were recorded.
+        spans: the steps of the run, JSON objects in the order in which they were recorded; the shape is in
+            `judge_opt.traces.spans`.
         created: when it was recorded, with a time zone.
+        assessments: what the store knew of it when it was read, oldest first, with the replaced and the
+            retracted ones. Empty for a trace that was not read from a store; not part of its content, so
+            that two readings of one trace are equal.
     """
 
     id: str = field(default_factory=new_trace_id)
@@ -52,6 +66,64 @@ class Trace:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     spans: Sequence[Mapping[str, Any]] = ()
     created: datetime = field(default_factory=now)
+    assessments: "tuple[Assessment, ...]" = field(default=(), compare=False)
+
+    @property
+    def root_span(self) -> Mapping[str, Any] | None:
+        """The first span without a parent; None where there is none."""
+        return next((span for span in self.spans if span.get("parent_id") is None), None)
+
+    @property
+    def name(self) -> str | None:
+        """The root span's name."""
+        name = (self.root_span or {}).get("name")
+        return name if isinstance(name, str) else None
+
+    @property
+    def status(self) -> str | None:
+        """ "OK", "ERROR" or "UNSET", as the root span ended; None where no span says it."""
+        status = (self.root_span or {}).get("status")
+        code = status.get("code") if isinstance(status, Mapping) else None
+        return code if code in ("OK", "ERROR", "UNSET") else None
+
+    @property
+    def execution_time_ms(self) -> float | None:
+        """How long the root span took, in milliseconds; None where no span says it."""
+        root = self.root_span or {}
+        start, end = root.get("start_ns"), root.get("end_ns")
+        if isinstance(start, int) and isinstance(end, int):
+            return (end - start) / 1e6
+        return None
+
+    def search_assessments(
+        self,
+        name: str | None = None,
+        source_type: SourceType | AssessmentSourceType | None = None,
+        *,
+        type: Kind | None = None,
+        all: bool = False,
+    ) -> "list[Assessment]":
+        """The assessments that vote and meet every condition, oldest first.
+
+        Args:
+            type: "feedback" or "expectation".
+            all: also the replaced, the retracted and the failed ones.
+
+        Raises:
+            UsageError: an unknown source type or kind.
+        """
+        if source_type is not None:
+            choice("source type", source_type, get_args(SourceType))
+        if type is not None:
+            choice("assessment kind", type, get_args(Kind))
+        return [
+            word
+            for word in self.assessments
+            if (all or word.votes)
+            and name in (None, word.name)
+            and source_type in (None, word.source_type)
+            and type in (None, word.kind)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +134,13 @@ class AssessmentSource:
         source_id: the rater's id, the judge's name and version, or the function's name.
     """
 
-    source_type: SourceType = "HUMAN"
+    source_type: SourceType | AssessmentSourceType = "HUMAN"
     source_id: str = "default"
 
     def __post_init__(self) -> None:
         choice("source type", self.source_type, get_args(SourceType))
         short_text("source id", self.source_id)
+        object.__setattr__(self, "source_type", str(self.source_type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +163,7 @@ class Assessment:
     name: str
     value: Any
     rationale: str | None
-    source_type: SourceType
+    source_type: SourceType | AssessmentSourceType
     source_id: str
     created: datetime
     supersedes: str | None = None
@@ -100,17 +173,31 @@ class Assessment:
     current: bool = True
 
     @property
+    def source(self) -> AssessmentSource:
+        """Who made it."""
+        return AssessmentSource(self.source_type, self.source_id)
+
+    @property
     def votes(self) -> bool:
         """True where this is its source's word today: current, not retracted, without an error."""
         return self.current and not self.retracted and self.error is None
 
 
-@dataclass(frozen=True, slots=True)
-class TracePage:
-    """Traces in the order in which they were added; `next_page` is None on the last page."""
+class TracePage(list[Trace]):
+    """A list of traces, in the order that was asked for, and where the next page begins.
 
-    traces: list[Trace]
-    next_page: str | None
+    Attributes:
+        next_page: what to pass as `page` for the traces that follow; None on the last page.
+    """
+
+    def __init__(self, traces: Iterable[Trace] = (), next_page: str | None = None) -> None:
+        super().__init__(traces)
+        self.next_page = next_page
+
+    @property
+    def traces(self) -> list[Trace]:
+        """The page as a plain list."""
+        return list(self)
 
 
 @dataclass(frozen=True, slots=True)

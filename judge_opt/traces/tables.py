@@ -23,7 +23,11 @@ traces = sa.Table(
     sa.Column("metadata_json", sa.Text, nullable=False),
     sa.Column("spans_json", sa.Text, nullable=False),
     sa.Column("content_hash", sa.String(64), nullable=False),
-    sa.Column("created", sa.String(40), nullable=False),
+    sa.Column("created", sa.String(40), nullable=False, index=True),
+    # What the root span says, for searching; it can be computed from the spans again.
+    sa.Column("name", SafeText),
+    sa.Column("status", sa.String(10)),
+    sa.Column("execution_time_ms", sa.Double),
     sqlite_autoincrement=True,
 )
 
