@@ -26,14 +26,14 @@ def insert(connection: sa.Connection, pending: Sequence[tuple[dict[str, Any], di
     """
     added = 0
     known: dict[str, tuple[str, dict[str, str]]] = {}
-    for ids in _chunks([row["id"] for row, _ in pending]):
+    for ids in chunks([row["id"] for row, _ in pending]):
         query = sa.select(traces.c.seq, traces.c.id, traces.c.content_hash).where(traces.c.id.in_(ids))
         found = {seq: (str(trace_id), str(digest)) for seq, trace_id, digest in connection.execute(query)}
-        tags_of = _tags(connection, found)
-        known |= {trace_id: (digest, tags_of[seq]) for seq, (trace_id, digest) in found.items()}
+        tagged = tags_of(connection, found)
+        known |= {trace_id: (digest, tagged[seq]) for seq, (trace_id, digest) in found.items()}
     for row, tags in pending:
         if row["id"] in known:
-            _check_same(row, tags, *known[row["id"]])
+            check_same(row, tags, *known[row["id"]])
             continue
         seq = connection.execute(sa.insert(traces).values(**row).returning(traces.c.seq)).scalar_one()
         if tags:
@@ -52,9 +52,9 @@ def load(connection: sa.Connection, query: sa.Select[Any]) -> list[tuple[int, Tr
     """
     found = connection.execute(query).mappings().all()
     numbers = [row["seq"] for row in found]
-    tags = _tags(connection, numbers)
+    tags = tags_of(connection, numbers)
     said: dict[int, tuple[Assessment, ...]] = {}
-    for some in _chunks(numbers):
+    for some in chunks(numbers):
         said |= assessments.of_traces(connection, some)
     return [(row["seq"], rows.trace_of(row, tags[row["seq"]], said[row["seq"]])) for row in found]
 
@@ -62,13 +62,14 @@ def load(connection: sa.Connection, query: sa.Select[Any]) -> list[tuple[int, Tr
 def load_by_id(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Trace]:
     """Trace id to trace, for those that exist."""
     found: dict[str, Trace] = {}
-    for some in _chunks(ids):
+    for some in chunks(ids):
         query = sa.select(traces).where(traces.c.id.in_(some))
         found |= {trace.id: trace for _, trace in load(connection, query)}
     return found
 
 
-def _check_same(row: dict[str, Any], tags: dict[str, str], digest: str, stored: dict[str, str]) -> None:
+def check_same(row: dict[str, Any], tags: dict[str, str], digest: str, stored: dict[str, str]) -> None:
+    """Raises Conflict where a trace that is stored under `digest` and `stored` tags differs from `row`."""
     if digest != row["content_hash"]:
         raise Conflict(
             f"Trace {row['id']!r} is already stored with other content.",
@@ -82,16 +83,18 @@ def _check_same(row: dict[str, Any], tags: dict[str, str], digest: str, stored: 
         )
 
 
-def _tags(connection: sa.Connection, numbers: Iterable[int]) -> defaultdict[int, dict[str, str]]:
+def tags_of(connection: sa.Connection, numbers: Iterable[int]) -> defaultdict[int, dict[str, str]]:
+    """Row number to the trace's tags."""
     tags: defaultdict[int, dict[str, str]] = defaultdict(dict)
-    for some in _chunks(numbers):
+    for some in chunks(numbers):
         query = sa.select(trace_tags).where(trace_tags.c.trace_seq.in_(some)).order_by(trace_tags.c.key)
         for seq, key, value in connection.execute(query):
             tags[seq][key] = value
     return tags
 
 
-def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """Lists of at most 500 values."""
     rest = iter(values)
     while some := list(islice(rest, _AT_ONCE)):
         yield some

@@ -14,6 +14,7 @@ from judge_opt.core.errors import UsageError
 from judge_opt.core.values import ValueType
 from judge_opt.traces import assessments as words
 from judge_opt.traces import recorded, rows, search
+from judge_opt.traces.bulk import Added, OnError, Record, add_records
 from judge_opt.traces.database import Database
 from judge_opt.traces.schema import (
     Assessment,
@@ -93,6 +94,18 @@ class Store:
                 added += self._add(pending)
                 pending, size = [], 0
         return added + (self._add(pending) if pending else 0)
+
+    def add_records(self, records: Iterable[Record], on_error: OnError | None = None) -> Added:
+        """Stores traces together with their assessments, from any iterable, in few transactions; what is
+        there already is left as it is: see `judge_opt.traces.bulk`. Importers write through this.
+
+        Args:
+            on_error: told of each record that cannot be added; without it the error is raised.
+
+        Raises:
+            Conflict, DataError, UsageError: without `on_error`; the transaction of the bad record is undone.
+        """
+        return add_records(self.database.write, records, on_error)
 
     def get_trace(self, trace_id: str) -> Trace:
         """One trace.
