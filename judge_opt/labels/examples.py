@@ -48,6 +48,19 @@ class LabelledExample:
         return majority([vote.value for vote in self.votes])
 
     @property
+    def soft(self) -> dict[str, float]:
+        """The distribution of the votes: label in text form to its share, sorted by label; it sums to 1.
+
+        What an optimizer learns from where people disagree: a label of two of three raters is not the same
+        as one of all three.
+        """
+        counts: dict[str, int] = {}
+        for vote in self.votes:
+            text = _text(vote.value)
+            counts[text] = counts.get(text, 0) + 1
+        return {text: counts[text] / len(self.votes) for text in sorted(counts)}
+
+    @property
     def rationale(self) -> str | None:
         """The first rationale among the votes for the gold value (for any value on a tie)."""
         gold = self.gold
@@ -61,3 +74,14 @@ class LabelledExample:
         """Content hash of the item and its votes."""
         votes = [[v.rater, v.value, v.rationale] for v in self.votes]
         return content_hash({"id": self.id, "group": self.group, "fields": dict(self.fields), "votes": votes})
+
+
+def _text(value: Any) -> str:
+    """As `ValueType.text_of` writes a value that is in its Python type."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    from judge_opt.core.structured import to_text
+
+    return to_text(value)
