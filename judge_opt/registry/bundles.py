@@ -65,10 +65,14 @@ def export_bundle(
     return target
 
 
-def import_bundle(registry: "Registry", folder: str | Path) -> Version:
+def import_bundle(registry: "Registry", folder: str | Path, *, trust_base_url: bool = False) -> Version:
     """Registers the version in `folder` under its kind and name, with the next number here.
 
     Idempotent like `Registry.register`.
+
+    Args:
+        trust_base_url: the addresses of endpoints in it are known to be good: without this a judge from a
+            bundle is not loaded with them, since it would send there what it judges, and your keys.
 
     Raises:
         NotFound: there is no such folder.
@@ -84,7 +88,13 @@ def import_bundle(registry: "Registry", folder: str | Path) -> Version:
         raise IntegrityError(f"{root / _MAIN} does not match its content hash.", _AGAIN)
     try:
         return registry.register(
-            content["kind"], content["name"], content["payload"], blobs, content["lineage"], content["tags"]
+            content["kind"],
+            content["name"],
+            content["payload"],
+            blobs,
+            content["lineage"],
+            content["tags"],
+            trusted=trust_base_url,
         )
     except UsageError as error:
         raise IntegrityError(f"{root / _MAIN}: {error.message}", _AGAIN) from None

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from judge_opt.core.errors import Conflict, DataError, UsageError
+from judge_opt.core.killpoints import reach
 from judge_opt.registry import diff as diffs
 from judge_opt.registry.names import check_alias, check_name
 from judge_opt.registry.tables import aliases, blobs, versions
@@ -19,6 +20,7 @@ from judge_opt.registry.versions import (
     artefact_hash,
     content_of,
     find_row,
+    record_hash,
     version_of,
 )
 from judge_opt.traces.database import Database
@@ -51,6 +53,8 @@ class Registry:
         blobs: Mapping[str, bytes] | None = None,
         lineage: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
+        *,
+        trusted: bool = True,
     ) -> Version:
         """Stores a new version and returns it.
 
@@ -61,6 +65,8 @@ class Registry:
         Args:
             payload: a JSON object.
             blobs: name to bytes, for what is not JSON (an index, weights); names follow `check_name`.
+            trusted: False where it came from elsewhere: see `Version.trusted`. Registering the same content
+                again with True vouches for it; False never takes that back.
 
         Raises:
             UsageError: a name is not allowed.
@@ -80,9 +86,12 @@ class Registry:
             "lineage_json": dump_json(dict(lineage or {}), f"The lineage of {kind} {name!r}"),
             "tags_json": dump_json(check_tags(tags or {}), f"The tags of {kind} {name!r}"),
             "created": time_text(now()),
+            "trusted": trusted,
         }
         with self.database.write() as connection:
-            return _insert(connection, row, data)
+            version = _insert(connection, row, data)
+        reach("registry.registered")
+        return version
 
     def get(
         self, kind: str, name: str, version: int | str | None = None
@@ -128,12 +137,36 @@ class Registry:
             if version is not None:
                 find_row(connection, kind, name, version)
             connection.execute(sa.delete(aliases).where(this))
+            reach("registry.alias_lifted")
             if version is not None:
                 connection.execute(
                     sa.insert(aliases).values(
                         kind=kind, name=name, alias=alias, version=version, moved=time_text(now())
                     )
                 )
+        reach("registry.alias_moved")
+
+    def set_tag(
+        self, kind: str, name: str, version: int | str | None, key: str, value: str | None
+    ) -> Version:
+        """Sets a tag of a version, or removes it (None). Tags are notes about a version and not part of it:
+        its content, hash and lineage stay as they are.
+
+        Raises:
+            NotFound: there is no such version, or it was deleted.
+            UsageError: the key or the value is not text.
+        """
+        check_tags({key: "" if value is None else value})
+        with self.database.write() as connection:
+            row = find_row(connection, kind, name, version)
+            tags = {k: v for k, v in load_json(row["tags_json"]).items() if k != key}
+            if value is not None:
+                tags[key] = value
+            text = dump_json(tags, f"The tags of {kind} {name!r}")
+            this = versions.c.seq == row["seq"]
+            connection.execute(sa.update(versions).where(this).values(tags_json=text))
+            changed = connection.execute(sa.select(versions).where(this)).mappings().one()
+            return version_of(connection, changed)
 
     def list(self, kind: str | None = None) -> builtins.list[Version]:
         """The latest version of every name (of one kind, or of all) that is not deleted, sorted."""
@@ -151,27 +184,51 @@ class Registry:
             rows = connection.execute(query.order_by(versions.c.version)).mappings().all()
             return [version_of(connection, row) for row in rows]
 
-    def delete(self, kind: str, name: str, version: int) -> None:
+    def delete(
+        self,
+        kind: str,
+        name: str,
+        version: int,
+        *,
+        reason: str | None = None,
+        by: str | None = None,
+        force: bool = False,
+    ) -> Version:
         """Removes a version's content and leaves a tombstone with its number, hash and lineage.
+
+        Args:
+            reason, by: kept in the tombstone; whoever loads the version later is told.
+            force: also remove the aliases that point at it.
+
+        Returns:
+            The tombstone.
 
         Raises:
             NotFound: there is no such version, or it was deleted already.
-            Conflict: an alias points at it.
+            Conflict: an alias points at it, and `force` is False.
         """
         with self.database.write() as connection:
             row = find_row(connection, kind, name, version)
             found = version_of(connection, row)
-            if found.aliases:
+            if found.aliases and not force:
                 raise Conflict(
                     f"Alias {found.aliases[0]!r} points at version {found.version} of {kind} {name!r}.",
-                    "Move or remove the alias first.",
+                    "Move or remove the alias first, or force the deletion, which removes it.",
                 )
+            connection.execute(
+                sa.delete(aliases).where(
+                    aliases.c.kind == kind, aliases.c.name == name, aliases.c.version == found.version
+                )
+            )
             connection.execute(sa.delete(blobs).where(blobs.c.version_seq == row["seq"]))
+            reach("registry.blobs_deleted")
             connection.execute(
                 sa.update(versions)
                 .where(versions.c.seq == row["seq"])
-                .values(payload_json=None, deleted=time_text(now()))
+                .values(payload_json=None, deleted=time_text(now()), deleted_by=by, deleted_reason=reason)
             )
+            tombstone = connection.execute(sa.select(versions).where(versions.c.seq == row["seq"]))
+            return version_of(connection, tombstone.mappings().one())
 
     def diff(self, kind: str, name: str, a: int | str, b: int | str) -> builtins.list[str]:
         """What changed from version `a` to `b`, in words, one change an entry; [] where nothing did.
@@ -189,11 +246,11 @@ class Registry:
 
         return export_bundle(self, kind, name, version, folder)
 
-    def import_bundle(self, folder: str | Path) -> Version:
+    def import_bundle(self, folder: str | Path, *, trust_base_url: bool = False) -> Version:
         """Registers the version in a folder: see `judge_opt.registry.bundles`."""
         from judge_opt.registry.bundles import import_bundle
 
-        return import_bundle(self, folder)
+        return import_bundle(self, folder, trust_base_url=trust_base_url)
 
 
 def _insert(connection: sa.Connection, row: dict[str, Any], data: dict[str, bytes]) -> Version:
@@ -201,13 +258,18 @@ def _insert(connection: sa.Connection, row: dict[str, Any], data: dict[str, byte
     newest = sa.select(versions).where(of_name).order_by(versions.c.version.desc()).limit(1)
     last = connection.execute(newest).mappings().first()
     if last is not None and last["deleted"] is None and last["content_hash"] == row["content_hash"]:
+        if row["trusted"] and last["trusted"] is False:
+            connection.execute(sa.update(versions).where(versions.c.seq == last["seq"]).values(trusted=True))
+            last = connection.execute(newest).mappings().one()
         return version_of(connection, last)
     number = 1 if last is None else last["version"] + 1
     if number > MAX_VERSION:
         raise UsageError(f"{row['kind']} {row['name']!r} has no version numbers left.", "Use a new name.")
+    row = {**row, "version": number}
     seq = connection.execute(
-        sa.insert(versions).values(**row, version=number, deleted=None).returning(versions.c.seq)
+        sa.insert(versions).values(**row, record_hash=record_hash(row)).returning(versions.c.seq)
     ).scalar_one()
+    reach("registry.row_inserted")
     if data:
         rows = [{"version_seq": seq, "name": key, "data": value} for key, value in sorted(data.items())]
         connection.execute(sa.insert(blobs), rows)

@@ -18,6 +18,10 @@ versions = sa.Table(
     sa.Column("tags_json", sa.Text, nullable=False),
     sa.Column("created", sa.String(40), nullable=False),
     sa.Column("deleted", sa.String(40)),  # when: the tombstone, so that a number is never given twice
+    sa.Column("deleted_by", SafeText),
+    sa.Column("deleted_reason", SafeText),
+    sa.Column("record_hash", sa.String(64)),  # of what never changes but is outside the content hash
+    sa.Column("trusted", sa.Boolean),  # False: from a bundle, so that its endpoints get no keys; else trusted
     sa.UniqueConstraint("kind", "name", "version"),
     sqlite_autoincrement=True,
 )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from judge_opt.core.errors import IntegrityError, NotFound
 from judge_opt.core.hashing import content_hash
-from judge_opt.core.text import nearest
+from judge_opt.core.text import nearest, printable
 from judge_opt.registry.tables import aliases, blobs, versions
 from judge_opt.traces.json_text import load_json
 
@@ -38,7 +38,9 @@ class Version:
         tags, lineage: as given at registration. Lineage says where it came from (parent version, split,
             optimizer, labels).
         aliases: the names that pointed at it when it was read, sorted.
-        deleted: True for a tombstone.
+        deleted: True for a tombstone; `deleted_by` and `deleted_reason` say more where they were given.
+        trusted: False where it came from a bundle, and nobody here vouched for the addresses in it: see
+            `judge_opt.judges.endpoints`.
     """
 
     name: str
@@ -50,12 +52,24 @@ class Version:
     lineage: Mapping[str, Any] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     deleted: bool = False
+    deleted_by: str | None = None
+    deleted_reason: str | None = None
+    trusted: bool = True
 
 
 def artefact_hash(payload: Any, data: Mapping[str, bytes]) -> str:
     """The content address of a payload with its blobs."""
     digests = {name: sha256(blob).hexdigest() for name, blob in data.items()}
     return content_hash({"payload": payload, "blobs": digests})
+
+
+RECORD = ("kind", "name", "version", "content_hash", "lineage_json", "created")
+
+
+def record_hash(row: Mapping[str, Any] | sa.RowMapping) -> str:
+    """Of what is fixed at registration besides the content, so that a swapped or edited row is found out.
+    Tags are left out: they may change."""
+    return content_hash([row[column] for column in RECORD])
 
 
 def version_of(connection: sa.Connection, row: sa.RowMapping) -> Version:
@@ -77,6 +91,9 @@ def version_of(connection: sa.Connection, row: sa.RowMapping) -> Version:
         lineage=load_json(row["lineage_json"]),
         aliases=tuple(sorted(pointing)),
         deleted=row["deleted"] is not None,
+        deleted_by=row["deleted_by"],
+        deleted_reason=row["deleted_reason"],
+        trusted=row["trusted"] is not False,
     )
 
 
@@ -91,12 +108,14 @@ def content_of(connection: sa.Connection, row: sa.RowMapping) -> tuple[Any, dict
     item = f"{row['kind']} {row['name']!r} version {row['version']}"
     try:
         payload = load_json(row["payload_json"])
-        matches = artefact_hash(payload, data) == row["content_hash"]
+        matches = (
+            artefact_hash(payload, data) == row["content_hash"] and record_hash(row) == row["record_hash"]
+        )
     except (ValueError, TypeError):  # not JSON; a blob that is not bytes
         matches = False
     if not matches:
         raise IntegrityError(
-            f"The {item} was changed or damaged on disk: its content does not match its hash.",
+            f"The {item} was changed or damaged on disk: its content or its lineage does not match its hash.",
             "Restore the database from a backup, or import the version again from a bundle.",
         )
     return payload, data
@@ -122,8 +141,10 @@ def find_row(connection: sa.Connection, kind: str, name: str, version: int | str
     if row is None:
         raise _not_found(connection, kind, name, version)
     if row["deleted"] is not None:
+        by = f" by {printable(row['deleted_by'])}" if row["deleted_by"] else ""
+        why = f": {printable(row['deleted_reason'])}" if row["deleted_reason"] else ""
         raise NotFound(
-            f"Version {row['version']} of {kind} {name!r} was deleted on {row['deleted'][:10]}.",
+            f"Version {row['version']} of {kind} {name!r} was deleted on {row['deleted'][:10]}{by}{why}.",
             "Use another version; Registry.versions lists them.",
         )
     return row

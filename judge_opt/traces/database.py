@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from judge_opt.core.errors import Conflict, IntegrityError, JudgeOptError, NotFound, UsageError
+from judge_opt.core.killpoints import reach
 
 BUSY_SECONDS = 60.0
 _ADVISORY_LOCK = 0x6A6F7074  # "jopt"
@@ -128,6 +129,8 @@ class Database:
         engine = self._live().execution_options(judge_opt_begin=_WRITE)
         with self._errors(), self._one_at_a_time, engine.begin() as connection:
             yield connection
+            reach("database.commit")
+        reach("database.committed")
 
     def close(self) -> None:
         """Gives the connections back. The object may be used again; it then reconnects."""

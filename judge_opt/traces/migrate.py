@@ -4,6 +4,7 @@ A new migration is a new file in `migrations/versions/` and the new `HEAD`. Alem
 there is something to do: an open database at `HEAD` costs one query.
 """
 
+import logging
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
@@ -16,7 +17,9 @@ from judge_opt.core.errors import IntegrityError
 if TYPE_CHECKING:
     from judge_opt.traces.database import Database
 
-HEAD = "0002"
+_log = logging.getLogger(__name__)
+
+HEAD = "0003"
 VERSION_TABLE = "judge_opt_version"  # not Alembic's default name: the server may be shared with MLflow
 _ONE_AT_A_TIME = Lock()  # Alembic keeps the migration that runs in a module variable
 FOLDER = Path(__file__).parent / "migrations"
@@ -36,7 +39,7 @@ def upgrade(database: "Database") -> None:
         if found == HEAD:
             return
         with _ONE_AT_A_TIME:
-            _run(connection, found, database.name)
+            migrate(connection, found, database.name)
 
 
 def _revision(connection: sa.Connection) -> str | None:
@@ -48,7 +51,13 @@ def _revision(connection: sa.Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def _run(connection: sa.Connection, found: str | None, name: str) -> None:
+def migrate(connection: sa.Connection, found: str | None, name: str, target: str = HEAD) -> None:
+    """Runs the migrations from revision `found` (None: an empty database) to `target`, in the caller's
+    transaction.
+
+    Raises:
+        IntegrityError: `found` is not known to this release.
+    """
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
@@ -64,9 +73,9 @@ def _run(connection: sa.Connection, found: str | None, name: str) -> None:
         )
 
     def steps(revision: Any, _context: Any) -> Any:
-        return scripts._upgrade_revs(HEAD, revision)
+        return scripts._upgrade_revs(target, revision)
 
-    with EnvironmentContext(config, scripts, fn=steps, destination_rev=HEAD) as environment:
+    with EnvironmentContext(config, scripts, fn=steps, destination_rev=target) as environment:
         environment.configure(
             connection=connection,
             target_metadata=all_tables(),
@@ -74,12 +83,19 @@ def _run(connection: sa.Connection, found: str | None, name: str) -> None:
             transactional_ddl=True,
         )
         environment.run_migrations()
+    if found is not None:
+        _log.warning(
+            "%s was migrated from schema %s to %s; older releases of judge_opt cannot open it any more.",
+            name,
+            found,
+            target,
+        )
 
 
 def all_tables() -> sa.MetaData:
     """The metadata with every package's tables in it."""
     from judge_opt.traces.database import metadata
 
-    for module in ("judge_opt.traces.tables", "judge_opt.registry.tables"):
+    for module in ("judge_opt.traces.tables", "judge_opt.labels.held_out", "judge_opt.registry.tables"):
         import_module(module)
     return metadata

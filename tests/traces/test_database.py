@@ -21,11 +21,11 @@ def test_sqlite_is_set_up_for_durability(file):
     assert pragma(database, "busy_timeout") >= 30_000
 
 
-def test_the_migrations_make_exactly_the_tables_that_the_code_uses(file):
+def test_the_migrations_make_exactly_the_tables_that_the_code_uses(bare_url):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    with Database(file).read() as connection:
+    with Database(bare_url) as database, database.read() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         assert compare_metadata(context, all_tables()) == []
 
@@ -39,13 +39,14 @@ def test_head_is_the_last_migration():
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_a_database_from_the_future_is_refused(file):
-    with Database(file).write() as connection:
+def test_a_database_from_the_future_is_refused(store_url):
+    with Database(store_url) as database, database.write() as connection:
         connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     with pytest.raises(
-        IntegrityError, match=r"lab.db was written by a newer judge_opt \(schema 9999; .*Upgrade with"
-    ):
-        Store(file)
+        IntegrityError, match=r"was written by a newer judge_opt \(schema 9999; .*Upgrade with"
+    ) as caught:
+        Store(store_url)
+    assert database.name in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +82,7 @@ def test_a_folder_is_no_database(tmp_path):
         Store(tmp_path)
 
 
-def test_a_forked_child_gets_its_own_connection(file):
-    store = Store(file)
+def test_a_forked_child_gets_its_own_connection(store):
     store.add_trace(Trace("parent"))
     pid = os.fork()
     if pid == 0:
@@ -110,6 +110,6 @@ try:
 except JudgeOptError as error:
     print(error)
 """
-    out, err = child(code).communicate(timeout=30)
+    out, err = child(code, file).communicate(timeout=120)
     assert "what was stored before is intact. Free some space" in out, err
     assert [trace.id for trace in Store(file).iter_traces()] == ["before"]

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from judge_opt.core.errors import UsageError
 from judge_opt.traces import AssessmentSource, AssessmentSourceType, Store, Trace
-from judge_opt.traces.migrate import VERSION_TABLE
+from judge_opt.traces.migrate import migrate
+from judge_opt.traces.rows import trace_row
 
 SPAN = {
     "span_id": "00000000000000a1",
@@ -58,19 +59,19 @@ def test_a_trace_says_what_its_root_span_says():
     assert (odd.name, odd.status, odd.execution_time_ms) == (None, None, None)
 
 
-def test_traces_of_the_first_schema_get_their_columns(file):
-    with Store(file) as store:
-        store.add_traces([Trace("a", spans=[SPAN]), Trace("b"), *(Trace(f"c{n}") for n in range(450))])
-        with store.database.write() as connection:
-            wanted = facts(connection)
-            for change in (
-                "DROP INDEX ix_traces_created",
-                "ALTER TABLE traces DROP COLUMN name",
-                "ALTER TABLE traces DROP COLUMN status",
-                "ALTER TABLE traces DROP COLUMN execution_time_ms",
-                f"UPDATE {VERSION_TABLE} SET version_num = '0001'",
-            ):
-                connection.execute(sa.text(change))
+def test_traces_of_the_first_schema_get_their_columns(file, tmp_path):
+    traces = [Trace("a", spans=[SPAN]), Trace("b"), *(Trace(f"c{n}") for n in range(450))]
+    engine = sa.create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        migrate(connection, None, "a new file", "0001")
+        columns = {column["name"] for column in sa.inspect(connection).get_columns("traces")} - {"seq"}
+        old = sa.table("traces", *map(sa.column, sorted(columns)))
+        rows = [{key: value for key, value in trace_row(t).items() if key in columns} for t in traces]
+        connection.execute(sa.insert(old), rows)
+    engine.dispose()
+    with Store(tmp_path / "new.db") as new, new.database.read() as connection:
+        new.add_traces(traces)
+        wanted = facts(connection)
     with Store(file) as store, store.database.read() as connection:
         assert facts(connection) == wanted
         assert wanted[0] == ("a", "answer\\0\\\\", "ERROR", 2.5)
