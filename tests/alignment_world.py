@@ -79,7 +79,9 @@ def failing(share, seed=0):
     """`answer`, but a share of the items (chosen by their text) never gets a verdict."""
 
     def sometimes(body):
-        text = body["messages"][-1]["content"]
+        said = [m["content"] for m in body["messages"] if m["role"] == "user"]
+        items = [text for text in said if text.startswith("<")]  # a repair's question comes after the item
+        text = (items or said)[-1]
         if random.Random(f"{seed}{text}").random() < share and "rules" not in str(
             body.get("response_format")
         ):

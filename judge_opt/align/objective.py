@@ -15,7 +15,7 @@ from judge_opt.core.values import ValueType
 
 def metric_name(value_type: ValueType) -> str:
     """ "kappa", "quadratic kappa" or "concordance"."""
-    if value_type.kind in ("bool", "nominal"):
+    if value_type.scale == "nominal":
         return "kappa"
     return "quadratic kappa" if value_type.is_choice else "concordance"
 

@@ -33,6 +33,12 @@ def check_training(
     Raises:
         DataError: too few rows, one class only, or a row lacks a part: before any call is bought.
     """
+    if judge.value_type.scale == "free":
+        raise DataError(
+            f"The judge {judge.name!r} gives {judge.value_type.kind} values without a scale: there is no "
+            "measure of agreement to climb.",
+            "Align a judge with bool, Literal, ordered, int, float or preference values.",
+        )
     usable = sorted((e for e in train if e.gold is not None), key=lambda e: e.id)
     rows = []
     for example in usable:
@@ -55,10 +61,6 @@ def check_training(
         raise DataError(
             f"All {len(rows)} training labels are {rows[0][0].gold!r}: there is nothing to learn.",
             "Label rows of at least two kinds.",
-        )
-    if judge.value_type.kind == "text":
-        raise DataError(
-            "A judge whose value is free text has no measure of agreement.", "Align its labels instead."
         )
     return rows
 

@@ -68,7 +68,7 @@ def feedback_json(feedback: "Feedback") -> dict[str, Any]:
         "confidence": feedback.confidence,
         "probabilities": feedback.probabilities,
         "error": feedback.error,
-        "source": feedback.source,
+        "source": feedback.source.source_id,
         "metadata": feedback.metadata,
     }
 

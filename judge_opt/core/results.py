@@ -5,11 +5,14 @@ average by accident, and its reason travels with it into every report.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 Value = bool | int | float | str
 """A verdict or a human label, in its Python type. A categorical label is a str."""
+
+NOT_APPLICABLE = "not applicable"
+"""The value of an optional type where the question does not apply. It is a verdict, and no failure."""
 
 UnscoredReason = Literal[
     "unparseable",  # the reply holds no verdict that can be read with certainty
@@ -22,6 +25,7 @@ UnscoredReason = Literal[
     "too_long",  # the item does not fit the model's context
     "missing_input",  # a template variable has no value for this row
     "cancelled",  # the run was stopped before this row was judged
+    "no_agreement",  # several verdicts (samples, jurors, swapped positions) that do not make one
 ]
 
 
@@ -36,6 +40,8 @@ class Scored:
             endpoint gives none. Never a number that the model wrote about itself.
         probabilities: label (in text form) to probability, summing to 1; None like `confidence`.
         raw: the model's reply, kept for inspection.
+        details: how the verdict came about, where there is more to say: the jurors' votes, the samples,
+            whether a repair was needed. JSON values.
     """
 
     value: Value
@@ -43,6 +49,7 @@ class Scored:
     confidence: float | None = None
     probabilities: Mapping[str, float] | None = None
     raw: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,13 @@ class Unscored:
         reason: one of `UnscoredReason`.
         detail: one line for people.
         raw: the model's reply where there was one.
+        details: as of `Scored`.
     """
 
     reason: UnscoredReason
     detail: str = ""
     raw: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 Judgement = Scored | Unscored

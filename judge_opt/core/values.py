@@ -7,19 +7,21 @@ written, replies when they are read, and it says which agreement statistic appli
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from judge_opt.core.errors import DataError, TemplateError
-from judge_opt.core.results import Value
+from judge_opt.core.results import NOT_APPLICABLE, Value
 from judge_opt.core.text import fold, nearest
 
-Kind = Literal["bool", "nominal", "ordinal", "int", "float", "text"]
+Kind = Literal["bool", "nominal", "ordinal", "int", "float", "text", "pairwise", "json"]
+Scale = Literal["nominal", "ordered", "numeric", "free"]
 
 _TRUE = {"true", "yes", "pass", "1"}
 _FALSE = {"false", "no", "fail", "0"}
 _WRAPPING = re.compile(r"^[\s\"'`*_:!()\[\]{}]+|[\s\"'`*_.:!()\[\]{}]+$")
 _NUMBER = re.compile(r"^[+-]?(\d+(\.\d+)?|\.\d+)$")
+_INAPPLICABLE = {"not applicable", "n/a", "na", "not_applicable", "none", "null"}
 _OUT_OF = re.compile(r"^([+-]?\d+(?:\.\d+)?)\s*(?:/|out of)\s*(\d+(?:\.\d+)?)$")
 
 
@@ -28,18 +30,32 @@ class ValueType:
     """The set of values that a judge may return.
 
     Attributes:
-        kind: bool, nominal (a set), ordinal (a set with an order), int, float, text.
-        labels: the allowed labels in declared order, as text; ("true", "false") for bool; () else.
+        kind: bool, nominal (a set), ordinal (a set with an order), int, float, text, pairwise (which of
+            two is better), json (lists, dictionaries and objects of a schema).
+        labels: the allowed labels in declared order, as text; ("true", "false") for bool; for pairwise the
+            first, the second and, where ties are allowed, the tie; () else.
         low, high: inclusive bounds for int and float; None where there is none.
+        optional: "not applicable" is a value too: `NOT_APPLICABLE`.
+        schema: the JSON schema of a json value, as JSON text; "" else.
+        model: the Python type that a json value is returned as, where the caller named one; it is not
+            stored, and a judge that was loaded returns plain dictionaries and lists.
     """
 
     kind: Kind
     labels: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    optional: bool = False
+    schema: str = ""
+    model: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.kind in ("nominal", "ordinal"):
+        if self.kind == "pairwise" and len(self.labels) not in (2, 3):
+            raise TemplateError(
+                f"A preference has two sides and perhaps a tie, got {list(self.labels)}.",
+                'Use preference("A", "B", tie="tie") or preference("A", "B").',
+            )
+        if self.kind in ("nominal", "ordinal", "pairwise"):
             if len(self.labels) < 2:
                 raise TemplateError(
                     f"A {self.kind} value type needs at least two labels, got {list(self.labels)}.",
@@ -51,8 +67,25 @@ class ValueType:
                     f"Labels must be distinct and not empty, also when case is ignored: {list(self.labels)}.",
                     "Rename the labels that clash.",
                 )
+            if self.optional and set(folded) & _INAPPLICABLE:
+                raise TemplateError(
+                    f"An optional type has the value {NOT_APPLICABLE!r} besides {list(self.labels)}.",
+                    "Leave that label out, or leave `| None` out.",
+                )
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise TemplateError(f"The range {self.low} to {self.high} is empty.", "Give low < high.")
+
+    @property
+    def scale(self) -> Scale:
+        """Which statistics apply: nominal (no order), ordered (labels with ranks), numeric, or free (none).
+        An optional type is nominal where its values can be listed: "not applicable" has no rank."""
+        if self.kind in ("text", "json"):
+            return "free"
+        if self.optional:
+            return "nominal" if self.is_choice else "free"
+        if self.kind in ("bool", "nominal", "pairwise"):
+            return "nominal"
+        return "ordered" if self.kind == "ordinal" or self.is_choice else "numeric"
 
     @property
     def is_choice(self) -> bool:
@@ -62,19 +95,22 @@ class ValueType:
     def choices(self) -> tuple[str, ...]:
         """The allowed verdicts in text form, in declared order; () where they cannot be listed. An int
         range of at most 20 values is a list of choices."""
-        if self.labels:
-            return self.labels
+        labels = self.labels
         if (
             self.kind == "int"
             and self.low is not None
             and self.high is not None
             and self.high - self.low < 20
         ):
-            return tuple(str(i) for i in range(int(self.low), int(self.high) + 1))
-        return ()
+            labels = tuple(str(i) for i in range(int(self.low), int(self.high) + 1))
+        return (*labels, NOT_APPLICABLE) if labels and self.optional else labels
 
     def text_of(self, value: Value) -> str:
-        """The text form of a value: "true", "good", "4"."""
+        """The text form of a value: "true", "good", "4"; JSON text for a json value."""
+        if self.kind == "json" and value != NOT_APPLICABLE:
+            from judge_opt.core.structured import to_text
+
+            return to_text(value)
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, float) and value.is_integer() and self.kind == "int":
@@ -83,7 +119,9 @@ class ValueType:
 
     def number_of(self, value: Value) -> float | None:
         """The value on a numeric scale: rank for ordinal (0 is the first label), 0/1 for bool, itself for
-        numbers; None for nominal and text."""
+        numbers; None for whatever has no place on a scale."""
+        if value == NOT_APPLICABLE or self.scale == "free":
+            return None
         if self.kind == "bool":
             return 1.0 if value is True else 0.0
         if self.kind == "ordinal":
@@ -100,10 +138,16 @@ class ValueType:
         Raises:
             ValueError: the verdict cannot be read with certainty; the message says why.
         """
+        if self.optional and (reply is None or (isinstance(reply, str) and fold(reply) in _INAPPLICABLE)):
+            return NOT_APPLICABLE
         if self.kind == "text":
             if not isinstance(reply, str):
                 raise ValueError(f"expected text, got {type(reply).__name__}")
             return reply
+        if self.kind == "json":
+            from judge_opt.core.structured import read_value
+
+            return read_value(reply, self.schema, self.model)
         if isinstance(reply, bool):
             if self.kind == "bool":
                 return reply
@@ -158,6 +202,14 @@ class ValueType:
 
     def describe(self) -> str:
         """For a prompt or a message: what the verdict must be, in one phrase."""
+        if self.optional:
+            plain = replace(self, optional=False).describe()
+            return f'{plain}; or "{NOT_APPLICABLE}" where the question does not apply'
+        if self.kind == "json":
+            return f"a JSON value of this schema: {self.schema}"
+        if self.kind == "pairwise":
+            tie = f', or "{self.labels[2]}" where neither is better' if len(self.labels) == 3 else ""
+            return f"the better one: {self.labels[0]} or {self.labels[1]}{tie}"
         if self.kind == "bool":
             return "true or false"
         if self.kind == "ordinal":
@@ -179,43 +231,34 @@ class ValueType:
             out["low"] = self.low
         if self.high is not None:
             out["high"] = self.high
+        if self.optional:
+            out["optional"] = True
+        if self.schema:
+            out["schema"] = self.schema
         return out
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "ValueType":
-        if data["kind"] == "bool":
-            return BOOL
-        return cls(data["kind"], tuple(data.get("labels", ())), data.get("low"), data.get("high"))
+        """The inverse of `to_json`."""
+        labels = ("true", "false") if data["kind"] == "bool" else tuple(data.get("labels", ()))
+        optional, schema = bool(data.get("optional", False)), str(data.get("schema", ""))
+        return cls(data["kind"], labels, data.get("low"), data.get("high"), optional, schema)
 
     @classmethod
     def of(cls, declared: Any) -> "ValueType":
-        """The value type for a Python annotation: bool, str, int, float, Literal[...], or a ValueType.
+        """The value type for a Python annotation.
+
+        Args:
+            declared: bool, str, int, float, `Literal[...]`, an Enum, `Annotated[int, Field(ge=1, le=5)]`,
+                `dict[...]` or `list[...]` of primitives, a pydantic model, any of them `| None`; or a
+                ValueType.
 
         Raises:
             TemplateError: the annotation is not supported.
         """
-        if isinstance(declared, ValueType):
-            return declared
-        if declared is bool:
-            return BOOL
-        if declared is str:
-            return cls("text")
-        if declared is int:
-            return cls("int")
-        if declared is float:
-            return cls("float")
-        if get_origin(declared) is Literal:
-            options = get_args(declared)
-            if all(isinstance(o, str) for o in options):
-                return cls("nominal", tuple(options))
-            if all(isinstance(o, int) and not isinstance(o, bool) for o in options):
-                ordered = sorted(options)
-                if ordered == list(range(ordered[0], ordered[-1] + 1)):
-                    return cls("int", low=ordered[0], high=ordered[-1])
-        raise TemplateError(
-            f"feedback_value_type={declared!r} is not supported.",
-            "Use bool, str, int, float, Literal[...], categories(...), ordered(...) or scale(low, high).",
-        )
+        from judge_opt.core.annotations import value_type_of
+
+        return value_type_of(declared)
 
 
 BOOL = ValueType("bool", ("true", "false"))
@@ -236,12 +279,27 @@ def scale(low: int, high: int) -> ValueType:
     return ValueType("int", low=low, high=high)
 
 
+def interval(low: float, high: float) -> ValueType:
+    """Numbers from `low` to `high`, both included."""
+    return ValueType("float", low=low, high=high)
+
+
+def preference(first: str, second: str, tie: str | None = None) -> ValueType:
+    """Which of two is better; with `tie`, neither may be."""
+    return ValueType("pairwise", (first, second) if tie is None else (first, second, tie))
+
+
 def majority(values: Sequence[Value]) -> Value | None:
     """The value that most votes name; None on a tie or with no votes: a tie is not a verdict."""
-    counts: dict[Value, int] = {}
+    counts: dict[Any, int] = {}
     for value in values:
-        counts[value] = counts.get(value, 0) + 1
+        counts[_key(value)] = counts.get(_key(value), 0) + 1
     best = sorted(counts.values(), reverse=True)
     if not best or (len(best) > 1 and best[0] == best[1]):
         return None
-    return max(counts, key=lambda v: counts[v])
+    return next(value for value in values if counts[_key(value)] == best[0])
+
+
+def _key(value: Any) -> Any:
+    """What stands for a value in a count; True and 1 are different votes."""
+    return (type(value) is bool, value) if isinstance(value, (bool, int, float, str)) else repr(value)

@@ -12,7 +12,7 @@ def decide(odds: Mapping[str, float], value_type: ValueType) -> Value:
     Ties go to the label that is declared first.
     """
     labels = value_type.choices()
-    if value_type.kind in ("ordinal", "int"):
+    if value_type.scale == "ordered":
         total = 0.0
         for label in labels:
             total += odds[label]

@@ -5,6 +5,7 @@ from typing import Any
 import dspy
 
 from judge_opt.core.results import Judgement, Scored, Unscored, Value
+from judge_opt.traces.schema import MAX_NAME, AssessmentSource, SourceType
 
 
 class Feedback(dspy.Prediction):
@@ -16,12 +17,19 @@ class Feedback(dspy.Prediction):
         value: the verdict, or None where the row was not judged.
         rationale, confidence, probabilities: see `Scored`; None where not judged.
         error: None, or why the row was not judged, in one line.
-        source: the model that judged.
-        metadata: what else is known: which guidelines and examples were used.
+        source: who judged: its type and the model's URI, or the function's name.
+        metadata: what else is known: which guidelines and examples were used, the jurors' votes, what was
+            cut for lack of room.
     """
 
     def __init__(
-        self, result: Judgement, *, name: str = "", source: str = "", metadata: dict[str, Any] | None = None
+        self,
+        result: Judgement,
+        *,
+        name: str = "",
+        source: str = "",
+        source_type: SourceType = "LLM_JUDGE",
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         scored = result if isinstance(result, Scored) else None
         super().__init__(
@@ -29,7 +37,7 @@ class Feedback(dspy.Prediction):
         )
         self._result = result
         self._name = name
-        self._source = source
+        self._source = (source_type, source)
         self._metadata = metadata or {}
 
     value: Value | None
@@ -44,8 +52,9 @@ class Feedback(dspy.Prediction):
         return self._name
 
     @property
-    def source(self) -> str:
-        return self._source
+    def source(self) -> AssessmentSource:
+        kind, who = self._source
+        return AssessmentSource(kind, (who or self._name or "judge")[:MAX_NAME])
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -8,31 +8,37 @@ What MemAlign learned is in `memory`, as data, and is brought in anew for each i
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import dspy
 import numpy as np
 
+from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Judgement, Scored, Unscored
+from judge_opt.core.text import nearest
 from judge_opt.core.values import ValueType
-from judge_opt.judges.adapter import JudgeAdapter, VerdictError
+from judge_opt.judges.adapter import JudgeAdapter
+from judge_opt.judges.asking import Answer, Question, adrive, asking, drive
+from judge_opt.judges.batching import Progress, abatch, batch
 from judge_opt.judges.decide import decide
 from judge_opt.judges.feedback import Feedback
+from judge_opt.judges.item import Parts, parts_of
+from judge_opt.judges.options import AskOptions
 from judge_opt.judges.template import Template
-from judge_opt.judges.verdict import RATIONALE, VERDICT, label_probabilities
+from judge_opt.judges.verdict import RATIONALE, VERDICT
 from judge_opt.labels.examples import FIELDS, LabelledExample
 from judge_opt.llm.errors import is_fatal, reason_of
-from judge_opt.llm.parallel import map_threads
+from judge_opt.llm.keys import current_repeat, repeat
 from judge_opt.llm.session import Session, current_session
 from judge_opt.llm.uri import ModelURI
 from judge_opt.memory.guidelines import Guideline, with_guidelines
 from judge_opt.memory.memory import Memory, Recall, demo
 from judge_opt.memory.vectors import Vectors
-
-Progress = Callable[[int, int], None]
-"""Called with (rows done, rows in all)."""
+from judge_opt.traces.schema import SourceType
 
 LOGPROB_PROVIDERS = ("local", "openai")
 
@@ -41,12 +47,20 @@ class Judge(dspy.Module):
     """Made by `make_judge`; its learned state is `predict.signature.instructions`, `predict.demos` and
     `memory`.
 
+    A subclass that finds its verdict in another way (a jury, a function, an agent) overrides `ask` and
+    `aask`; judging, memory, alignment and storing are then the same.
+
     Attributes:
         name: also the name of the label that people give to what it judges.
         template, value_type, model, description: as made.
         base_url, params, rationale: see `make_judge`.
+        options: how it asks: samples, repair, swapped positions.
         memory: what was learned from labels, or None.
     """
+
+    kind = "judge"
+    """How it is stored; see `judge_opt.judges.stored`."""
+    source_type: SourceType = "LLM_JUDGE"
 
     def __init__(
         self,
@@ -60,6 +74,7 @@ class Judge(dspy.Module):
         rationale: bool = True,
         description: str = "",
         memory: Memory | None = None,
+        options: AskOptions | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -71,11 +86,16 @@ class Judge(dspy.Module):
         self.rationale = rationale
         self.description = description
         self.memory = memory
+        self.options = options or AskOptions()
         self.predict = dspy.Predict(_signature(template, rationale))
         self._fields = {v.name: v.field for v in template.variables}
-        self._adapter = JudgeAdapter(
+        self.adapter = JudgeAdapter(
             value_type, {field: name for name, field in self._fields.items()}, template.shown, rationale
         )
+        self._config: dict[str, Any] = {"response_format": self.adapter.response_format()}
+        provider = model.split(":", 1)[0]
+        if value_type.is_choice and (provider in LOGPROB_PROVIDERS or base_url):
+            self._config |= {"logprobs": True, "top_logprobs": 20}
 
     # -- judging -------------------------------------------------------------------------------------------
 
@@ -86,71 +106,95 @@ class Judge(dspy.Module):
 
     def forward(self, **item: Any) -> Feedback:
         """Judge one item: `judge(inputs=..., outputs=...)`. The fields that the template names are needed,
-        others are ignored.
+        others are ignored. A `trace` stands for the inputs, outputs and expectations that are not given;
+        a `session` (traces in order) stands for the conversation.
 
         Raises:
+            UsageError: a field that the template needs is missing, and one that no judge knows was given.
             JudgeOptError: the endpoint cannot be used at all (key, address, budget). Everything that
                 concerns this item only is an error on the feedback.
         """
-        return self.judge_item({name: item[name] for name in FIELDS if name in item})
+        self._check_names(item)
+        return self.judge_item(item)
 
-    def judge_item(self, item: Mapping[str, Any], *, not_group: str | None = None) -> Feedback:
+    async def aforward(self, **item: Any) -> Feedback:
+        """As `forward`, in an event loop: `await judge.acall(inputs=..., outputs=...)`."""
+        self._check_names(item)
+        return await self.ajudge_item(item)
+
+    def judge_item(self, item: Any, *, not_group: str | None = None) -> Feedback:
         """Args:
-        item: field name ("inputs", ...) to its value.
+        item: field name ("inputs", ...) to its value; or a `Trace`, or a labelled example.
         not_group: where the item is a labelled row: its group, of which no example may be recalled.
         """
         parts = self.parts(item)
+        vector = None
+        if self.memory is not None and self.memory.needs_vectors and not isinstance(parts, Unscored):
+            vector = self.embed([parts])[0]
+        return self.judge_parts(parts, vector, not_group)
+
+    async def ajudge_item(self, item: Any, *, not_group: str | None = None) -> Feedback:
+        """As `judge_item`, in an event loop."""
+        parts = self.parts(item)
+        vector = None
+        if self.memory is not None and self.memory.needs_vectors and not isinstance(parts, Unscored):
+            from asyncio import to_thread
+
+            vector = (await to_thread(self.embed, [parts]))[0]
+        return await self.ajudge_parts(parts, vector, not_group)
+
+    def judge_parts(
+        self, parts: "Parts | Unscored", vector: Vectors | None, not_group: str | None
+    ) -> Feedback:
+        """Judge what `parts` and `embed` gave."""
         if isinstance(parts, Unscored):
             return self._feedback(parts, None)
-        recall = None
-        if self.memory is not None:
-            vector = self.embed([parts])[0] if self.memory.needs_vectors else None
-            recall = self.memory.recall(vector, not_group)
-        return self._feedback(self._ask_and_fuse(parts, recall), recall)
+        recall, shown = self._recalled(vector, not_group)
+        judged = self.ask(parts, guidelines=recall.guidelines if recall else (), demos=shown)
+        return self._feedback(self._fused(judged, recall), recall, parts.cut)
+
+    async def ajudge_parts(
+        self, parts: "Parts | Unscored", vector: Vectors | None, not_group: str | None
+    ) -> Feedback:
+        """As `judge_parts`, in an event loop."""
+        if isinstance(parts, Unscored):
+            return self._feedback(parts, None)
+        recall, shown = self._recalled(vector, not_group)
+        judged = await self.aask(parts, guidelines=recall.guidelines if recall else (), demos=shown)
+        return self._feedback(self._fused(judged, recall), recall, parts.cut)
 
     def batch(
         self,
-        items: Sequence[Mapping[str, Any]],
+        items: Sequence[Any],
         *,
         not_groups: Sequence[str | None] | None = None,
         concurrency: int = 8,
         progress: Progress | None = None,
     ) -> list[Feedback]:
-        """Judge many items, in input order. Items are embedded together, judged `concurrency` at a time."""
-        parts = [self.parts(item) for item in items]
-        vectors: dict[int, Vectors] = {}
-        memory = self.memory
-        if memory is not None and memory.needs_vectors:
-            whole = [i for i, part in enumerate(parts) if not isinstance(part, Unscored)]
-            if whole:
-                embedded = self.embed([cast(dict[str, Any], parts[i]) for i in whole])
-                vectors = dict(zip(whole, embedded, strict=True))
-        done = 0
+        """Judge many items on threads, in input order. Items are embedded together.
 
-        def one(index: int) -> Feedback:
-            nonlocal done
-            part = parts[index]
-            recall = None
-            if isinstance(part, Unscored):
-                result: Judgement = part
-            else:
-                if memory is not None:
-                    group = not_groups[index] if not_groups is not None else None
-                    recall = memory.recall(vectors.get(index), group)
-                result = self._ask_and_fuse(part, recall)
-            done += 1
-            if progress is not None:
-                progress(done, len(items))
-            return self._feedback(result, recall)
+        Args:
+            items: as of `judge_item`.
+            not_groups: as `not_group` of `judge_item`, one an item.
+            concurrency: how many are judged at a time.
+            progress: called with (items done, items in all), from any thread.
+        """
+        return batch(self, items, not_groups, concurrency, progress)
 
-        return map_threads(one, range(len(items)), concurrency)
+    async def abatch(
+        self,
+        items: Sequence[Any],
+        *,
+        not_groups: Sequence[str | None] | None = None,
+        concurrency: int = 8,
+        progress: Progress | None = None,
+    ) -> list[Feedback]:
+        """As `batch`, in an event loop, without threads where the endpoint is asked over HTTP."""
+        return await abatch(self, items, not_groups, concurrency, progress)
 
-    def parts(self, item: Mapping[str, Any]) -> "dict[str, Any] | Unscored":
+    def parts(self, item: Any) -> "Parts | Unscored":
         """The parts of an item that the template names, or why it cannot be judged."""
-        try:
-            return {variable.name: variable.of(dict(item)) for variable in self.template.variables}
-        except KeyError as missing:
-            return Unscored("missing_input", f"the item has no {missing.args[0]}")
+        return parts_of(item, self.template, self.options.view_tokens)
 
     def embed(self, parts: Sequence[Mapping[str, Any]]) -> Vectors:
         """Vectors of items in this judge's memory's space."""
@@ -165,54 +209,107 @@ class Judge(dspy.Module):
         guidelines: Sequence[Guideline] = (),
         demos: Sequence[Mapping[str, Any]] = (),
     ) -> Judgement:
-        """One call of the model, nothing fused: its verdict and, where the endpoint gives them, the
-        probabilities of the labels."""
-        signature = self.predict.signature
-        if guidelines:
-            signature = signature.with_instructions(with_guidelines(self.instructions, guidelines))
-        config: dict[str, Any] = {"response_format": self._adapter.response_format()}
-        if self.value_type.is_choice and self.model.split(":", 1)[0] in LOGPROB_PROVIDERS:
-            config |= {"logprobs": True, "top_logprobs": 20}
-        inputs = {self._fields[name]: value for name, value in parts.items()}
-        try:
-            with dspy.context(adapter=self._adapter, lm=self.lm()):
-                prediction = self.predict(
-                    signature=signature, demos=[*self.predict.demos, *demos], config=config, **inputs
-                )
-        except VerdictError as error:
-            return error.unscored
-        except Exception as error:
-            known = reason_of(error)
-            if known is None or is_fatal(error):
-                raise
-            return Unscored(*known)
-        odds = label_probabilities(prediction.get("logprobs"), self.value_type)
-        value = prediction[VERDICT]
-        return Scored(
-            value,
-            rationale=prediction[RATIONALE] if self.rationale else None,
-            confidence=odds[self.value_type.text_of(value)] if odds else None,
-            probabilities=odds,
-        )
+        """The model's own verdict, nothing fused, with the probabilities of the labels where the endpoint
+        gives them or samples were asked for."""
+        return drive(asking(self, parts, guidelines, demos), self._call)
+
+    async def aask(
+        self,
+        parts: Mapping[str, Any],
+        *,
+        guidelines: Sequence[Guideline] = (),
+        demos: Sequence[Mapping[str, Any]] = (),
+    ) -> Judgement:
+        """As `ask`, in an event loop."""
+        return await adrive(asking(self, parts, guidelines, demos), self._acall)
+
+    def question(
+        self,
+        parts: Mapping[str, Any],
+        guidelines: Sequence[Guideline],
+        demos: Sequence[Mapping[str, Any]],
+        sample: int,
+    ) -> Question:
+        """The call that asks for one verdict."""
+        instructions = with_guidelines(self.instructions, guidelines) if guidelines else self.instructions
+        messages = self.adapter.messages(instructions, [*self.predict.demos, *demos], self.dspy_inputs(parts))
+        return Question(messages, self._config, sample, parts, guidelines, demos)
+
+    def dspy_inputs(self, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """DSPy field name to value."""
+        return {self._fields[name]: value for name, value in parts.items()}
 
     def lm(self, session: Session | None = None) -> Any:
         """The `dspy.LM` that this judge asks, in `session` (default: the current one)."""
-        params = {"temperature": 0.0, "max_tokens": 512, **self.params}
+        params = {"temperature": 0.0 if self.options.samples == 1 else 1.0, "max_tokens": 512, **self.params}
         return (session or current_session()).lm(
             self.model, purpose="judge", base_url=self.base_url, **params
         )
+
+    def get_lm(self) -> Any:
+        """DSPy's name for the LM that its optimizers copy for sampling: the judge's own, unless another one
+        was set."""
+        return self.predict.lm or self.lm()
 
     def endpoint_of(self, uri: str) -> str | None:
         """The judge's own endpoint serves reflection and embeddings too, where they name its provider."""
         same = ModelURI.parse(uri).provider == ModelURI.parse(self.model).provider
         return self.base_url if same else None
 
-    def _ask_and_fuse(self, parts: Mapping[str, Any], recall: Recall | None) -> Judgement:
-        if recall is None or self.memory is None:
-            return self.ask(parts)
-        demos = [demo(episode, self._fields) for episode, _ in recall.shown]
-        asked = self.ask(parts, guidelines=recall.guidelines, demos=demos)
-        if self.memory.fusion is None or isinstance(asked, Unscored):
+    def _call(self, question: Question) -> Answer | Unscored:
+        from judge_opt.judges.dspy_road import lm_of, note_repair, through_dspy, watched
+
+        try:
+            with _repeated(question.repeat, self.options.samples):
+                lm, seen = lm_of(self), watched()
+                if seen and not question.again:
+                    return through_dspy(self, lm, question)
+                if hasattr(lm, "ask"):
+                    answer = answer_of(lm.ask(question.messages, **question.config))
+                else:
+                    answer = _plain_answer(lm(messages=question.messages, **question.config))
+                if seen:
+                    note_repair(self, question, answer)
+                return answer
+        except Exception as error:  # noqa: BLE001 - raised again where it is not about this call
+            return _unscored(error)
+
+    async def _acall(self, question: Question) -> Answer | Unscored:
+        from judge_opt.judges.dspy_road import athrough_dspy, lm_of, note_repair, watched
+
+        try:
+            with _repeated(question.repeat, self.options.samples):
+                lm, seen = lm_of(self), watched()
+                if seen and not question.again:
+                    return await athrough_dspy(self, lm, question)
+                if hasattr(lm, "aask"):
+                    answer = answer_of(await lm.aask(question.messages, **question.config))
+                else:
+                    answer = _plain_answer(await lm.acall(messages=question.messages, **question.config))
+                if seen:
+                    note_repair(self, question, answer)
+                return answer
+        except Exception as error:  # noqa: BLE001 - raised again where it is not about this call
+            return _unscored(error)
+
+    def _check_names(self, item: Mapping[str, Any]) -> None:
+        unknown = [name for name in item if name not in FIELDS and name != "session"]
+        if unknown and isinstance(self.parts(item), Unscored):
+            near = nearest(unknown[0], FIELDS)
+            raise UsageError(
+                f"{self.name!r} knows no field {unknown[0]!r}.{near}", f"Give {', '.join(FIELDS)} or session."
+            )
+
+    def _recalled(
+        self, vector: Vectors | None, not_group: str | None
+    ) -> tuple[Recall | None, list[dict[str, Any]]]:
+        if self.memory is None:
+            return None, []
+        recall = self.memory.recall(vector, not_group)
+        return recall, [demo(episode, self._fields) for episode, _ in recall.shown]
+
+    def _fused(self, asked: Judgement, recall: Recall | None) -> Judgement:
+        if recall is None or self.memory is None or self.memory.fusion is None or isinstance(asked, Unscored):
             return asked
         own = np.asarray([distribution(asked, self.value_type)])
         odds = self.memory.fusion.of({"judge": own, **recall.sources})[0]
@@ -222,10 +319,12 @@ class Judge(dspy.Module):
             asked, value=value, confidence=pooled[self.value_type.text_of(value)], probabilities=pooled
         )
 
-    def _feedback(self, result: Judgement, recall: Recall | None) -> Feedback:
-        metadata: dict[str, Any] = {}
+    def _feedback(self, result: Judgement, recall: Recall | None, cut: Sequence[Any] = ()) -> Feedback:
+        metadata: dict[str, Any] = dict(result.details)
+        if cut:
+            metadata["cut"] = list(cut)
         if recall is not None:
-            metadata = {
+            metadata |= {
                 "guidelines": [g.text for g in recall.guidelines if g.state == "active"],
                 "examples": [{"id": e.id, "similarity": s} for e, s in reversed(recall.shown)],
                 "neighbours": [
@@ -235,28 +334,52 @@ class Judge(dspy.Module):
             }
             if recall.left_out:
                 metadata["examples_left_out"] = recall.left_out
-        return Feedback(result, name=self.name, source=self.model, metadata=metadata)
+        return Feedback(
+            result,
+            name=self.name,
+            source=self.model or self.name,
+            source_type=self.source_type,
+            metadata=metadata,
+        )
 
     # -- learning ------------------------------------------------------------------------------------------
 
-    def align(self, labelled: Sequence[LabelledExample], optimizer: Any = None, **options: Any) -> "Judge":
-        """A judge that agrees better with the labels; this one is not changed. MLflow's name and habit.
+    def align(
+        self, labelled: Any = None, optimizer: Any = None, *, traces: Any = None, **options: Any
+    ) -> "Judge":
+        """A judge that agrees better with the labels; this one is not changed. MLflow's name and habit:
+        `judge.align(optimizer, traces)` and `judge.align(traces)` are understood too.
 
         Args:
-            labelled: see `judge_opt.load_examples` and `judge_opt.make_split`; keep some rows back, for
+            labelled: labelled examples (see `judge_opt.load_examples` and `judge_opt.make_split`), or
+                traces with people's feedback of this judge's name; keep some rows back, for
                 `judge_opt.validate_judges`.
             optimizer: anything with `align` (see `judge_opt.align.contract`); default: `MemAlign()`. Call
                 its `align` yourself for the whole `AlignmentResult`.
-            **options: handed to it: seed, budget, callbacks.
+            traces: the same as `labelled`.
+            **options: handed to the optimizer: seed, budget, callbacks.
 
         Raises:
+            UsageError: nothing to learn from was given.
+            DataError: no trace has a label of this judge's name; the names that there are are listed.
             JudgeOptError: see the optimizer.
         """
+        if hasattr(labelled, "align"):
+            labelled, optimizer = (traces if traces is not None else optimizer), labelled
+        elif labelled is None:
+            labelled = traces
+        if labelled is None:
+            raise UsageError(
+                f"{self.name!r} was given nothing to learn from.", "Pass labelled rows or traces."
+            )
+        from judge_opt.labels.stored import as_examples
+
         if optimizer is None:
             from judge_opt.align.memalign import MemAlign
 
             optimizer = MemAlign()
-        return cast(Judge, optimizer.align(self, labelled, **options).judge)
+        examples = as_examples(labelled, self.name, self.value_type)
+        return cast(Judge, optimizer.align(self, examples, **options).judge)
 
     def register(self, name: str | None = None, tags: Mapping[str, str] | None = None) -> Any:
         """Store this judge as an immutable version; see `judge_opt.register_judge`."""
@@ -272,7 +395,16 @@ class Judge(dspy.Module):
 
     def copy(self) -> "Judge":
         """An independent judge with the same state."""
-        other = Judge(
+        other = self._made_again()
+        other.memory = self.memory
+        other.predict.signature = self.predict.signature
+        other.predict.demos = copy.deepcopy(self.predict.demos)
+        other.predict.lm = self.predict.lm
+        return other
+
+    def _made_again(self) -> "Judge":
+        """As it was made: nothing learned."""
+        return Judge(
             self.name,
             self.template,
             self.value_type,
@@ -281,15 +413,58 @@ class Judge(dspy.Module):
             params=self.params,
             rationale=self.rationale,
             description=self.description,
-            memory=self.memory,
+            options=self.options,
         )
-        other.predict.signature = self.predict.signature
-        other.predict.demos = copy.deepcopy(self.predict.demos)
-        return other
+
+    def extra_state(self) -> dict[str, Any]:
+        """What a subclass stores beside what every judge stores: JSON values, nothing secret."""
+        return {}
+
+    @classmethod
+    def from_state(cls, extra: Mapping[str, Any], **made: Any) -> "Judge":
+        """A judge from what `extra_state` gave and the arguments of `Judge`."""
+        return cls(**made)
+
+    def deepcopy(self) -> "Judge":
+        """DSPy's name for `copy`: what optimizers call."""
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Judge":
+        return self.copy()
+
+    def save(self, path: str | Path, *_: Any, **__: Any) -> None:
+        """Write this judge to a folder as JSON of our own, with hashes; `judge_opt.load_judge` reads it.
+        DSPy's arguments are taken and not needed: nothing is ever pickled."""
+        from judge_opt.judges.stored import save_judge
+
+        save_judge(self, Path(path))
+
+    def load(self, path: str | Path, *_: Any, **__: Any) -> None:
+        """Become the judge that was saved to a folder. DSPy's habit; `judge_opt.load_judge` is plainer.
+
+        Raises:
+            UsageError: the folder holds a judge of another kind.
+            NotFound, IntegrityError: see `judge_opt.load_judge`.
+        """
+        from judge_opt.judges.stored import read_judge
+
+        other = read_judge(Path(path))
+        if type(other) is not type(self):
+            raise UsageError(f"{path} holds a {other.kind}, not a {self.kind}.", "Use judge_opt.load_judge.")
+        self.__dict__.update(other.__dict__)
+
+    def example(self, labelled: LabelledExample) -> dspy.Example:
+        """A labelled row as DSPy's optimizers take it: the item's fields are its inputs; `value`, the
+        predictor's own fields and its verdict are there for metrics and for demos."""
+        parts = self.parts(labelled)
+        own = {} if isinstance(parts, Unscored) else self.dspy_inputs(parts)
+        fields = dict(labelled.fields)
+        said = {RATIONALE: labelled.rationale, VERDICT: labelled.gold, "value": labelled.gold}
+        return dspy.Example(**{**own, **fields, **said}).with_inputs(*fields)
 
     def __repr__(self) -> str:
         learned = "" if self.memory is None else f", {len(self.memory.episodic)} examples"
-        return f"Judge({self.name!r}, {self.value_type.describe()!r}, model={self.model!r}{learned})"
+        return f"{type(self).__name__}({self.name!r}, {self.value_type.describe()!r}, model={self.model!r}{learned})"
 
 
 def distribution(judged: Scored, value_type: ValueType) -> list[float]:
@@ -301,6 +476,43 @@ def distribution(judged: Scored, value_type: ValueType) -> list[float]:
     verdict = value_type.text_of(judged.value)
     rest = 0.2 / (len(labels) - 1)
     return [0.8 if label == verdict else rest for label in labels]
+
+
+def _repeated(sample: int, samples: int) -> Any:
+    """Samples are repeats within the caller's own repeat."""
+    return repeat(current_repeat() * samples + sample) if samples > 1 else nullcontext()
+
+
+def answer_of(response: Any) -> Answer:
+    """An engine's response as an answer."""
+    text = response.text or ""
+    refused = [part.text for part in response.message.parts if type(part).__name__ == "RefusalPart"]
+    logprobs = {"content": response.logprobs} if response.logprobs else None
+    if refused and not text:
+        return Answer(refused[0] or "", refused=True)
+    return Answer(
+        text, logprobs, response.finish_reason == "length", response.finish_reason == "content_filter"
+    )
+
+
+def _plain_answer(outputs: Sequence[Any]) -> Answer:
+    """What any other `dspy.BaseLM` returns: texts, or dictionaries with `text` and `logprobs`."""
+    first = outputs[0] if outputs else ""
+    if isinstance(first, dict):
+        return Answer(str(first.get("text") or ""), first.get("logprobs"))
+    return Answer(str(first or ""))
+
+
+def _unscored(error: Exception) -> Unscored:
+    """Why a call gave no verdict.
+
+    Raises:
+        Exception: the error itself, where every further call would meet it, or where it is a fault of ours.
+    """
+    known = reason_of(error)
+    if known is None or is_fatal(error):
+        raise error
+    return Unscored(*known)
 
 
 def _signature(template: Template, rationale: bool) -> Any:

@@ -8,6 +8,8 @@ from judge_opt.core.text import encodable
 from judge_opt.labels.examples import FIELDS
 
 _MARK = re.compile(rf"<(?=[\s/]*({'|'.join(FIELDS)})\b)")
+_KEY = re.compile(r"(?<=[\"'])(verdict|rationale)(?=\\*[\"'])", re.IGNORECASE)
+_FIELD = re.compile(r"\[\[(?=\s*##)")
 
 
 def value_text(value: Any) -> str:

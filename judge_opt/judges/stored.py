@@ -1,18 +1,33 @@
-"""A judge as JSON and blobs: everything that it learned, nothing that is secret."""
+"""A judge as JSON and blobs: everything that it learned, nothing that is secret.
+
+Each kind of judge (an ordinary one, a jury, a function, an agent) is stored by its own class: what all have
+in common is written here, and `extra_state` and `from_state` of the class do the rest.
+"""
 
 import json
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from judge_opt.core.errors import IntegrityError, NotFound
 from judge_opt.core.files import write_bytes
 from judge_opt.core.hashing import content_hash, file_sha256
+from judge_opt.core.structured import to_json
 from judge_opt.core.values import ValueType
 from judge_opt.judges.judge import Judge
+from judge_opt.judges.options import AskOptions
 from judge_opt.judges.template import Template
 from judge_opt.memory.stored import dump_memory, load_memory
 
-SCHEMA = 1
+SCHEMA = 2
+
+KINDS = {
+    "judge": "judge_opt.judges.judge:Judge",
+    "jury": "judge_opt.judges.jury:Jury",
+    "check": "judge_opt.judges.checks.check:CodeCheck",
+    "agent": "judge_opt.judges.agentic:AgenticJudge",
+}
+"""How a judge is stored, to the class that reads it: a file cannot name a class of its own."""
 
 
 def dump_judge(judge: Judge) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -20,7 +35,7 @@ def dump_judge(judge: Judge) -> tuple[dict[str, Any], dict[str, bytes]]:
     memory, blobs = dump_memory(judge.memory) if judge.memory is not None else (None, {})
     state = {
         "schema": SCHEMA,
-        "kind": "judge",
+        "kind": judge.kind,
         "name": judge.name,
         "description": judge.description,
         "template": judge.template.text,
@@ -30,10 +45,18 @@ def dump_judge(judge: Judge) -> tuple[dict[str, Any], dict[str, bytes]]:
         "base_url": judge.base_url,
         "params": {key: value for key, value in judge.params.items() if key != "extra_headers"},
         "rationale": judge.rationale,
-        "demos": [dict(demo) for demo in judge.predict.demos],
+        "options": judge.options.to_json(),
+        "template_hash": content_hash(judge.template.text),
+        "demos": [_demo(demo) for demo in judge.predict.demos],
         "memory": memory,
+        "extra": judge.extra_state(),
     }
     return state, blobs
+
+
+def _demo(demo: Any) -> dict[str, Any]:
+    """A demo as JSON values; DSPy's optimizers add marks such as `augmented`."""
+    return {key: to_json(value) for key, value in dict(demo).items()}
 
 
 def load_judge(state: dict[str, Any], blobs: dict[str, bytes]) -> Judge:
@@ -43,28 +66,35 @@ def load_judge(state: dict[str, Any], blobs: dict[str, bytes]) -> Judge:
         IntegrityError: it is from a newer version, or a part is missing. The judge is never loaded without
             what it learned.
     """
-    if state.get("kind") != "judge" or state.get("schema", 0) > SCHEMA:
+    if state.get("kind") not in KINDS or state.get("schema", 0) > SCHEMA:
         raise IntegrityError(
             f"This is no judge that schema {SCHEMA} can read (kind {state.get('kind')!r}, "
             f"schema {state.get('schema')!r}).",
             "Upgrade judge_opt.",
         )
     value_type = ValueType.from_json(state["value_type"])
-    judge = Judge(
-        state["name"],
-        Template.parse(state["template"]),
-        value_type,
-        state["model"],
+    judge = _class_of(state["kind"]).from_state(
+        state.get("extra") or {},
+        name=state["name"],
+        template=Template.parse(state["template"]),
+        value_type=value_type,
+        model=state["model"],
         base_url=state["base_url"],
         params=state["params"],
         rationale=state["rationale"],
         description=state["description"],
+        options=AskOptions.from_json(state["options"]) if "options" in state else None,
         memory=load_memory(state["memory"], blobs, value_type) if state["memory"] is not None else None,
     )
     if state["instructions"] != state["template"]:
         judge.predict.signature = judge.predict.signature.with_instructions(state["instructions"])
     judge.predict.demos = [dict(demo) for demo in state["demos"]]
     return judge
+
+
+def _class_of(kind: str) -> type[Judge]:
+    module, _, name = KINDS[kind].partition(":")
+    return cast(type[Judge], getattr(import_module(module), name))
 
 
 def save_judge(judge: Judge, folder: Path) -> None:

@@ -1,14 +1,16 @@
 """Labelled examples from the store: each trace once, with one vote a rater."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from judge_opt.core.errors import DataError
+from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.text import nearest
 from judge_opt.core.values import ValueType
 from judge_opt.labels.examples import LabelledExample, Vote
+from judge_opt.traces.schema import LabelledTrace, Trace
 
 if TYPE_CHECKING:
-    from judge_opt.traces.schema import LabelledTrace, SourceType
+    from judge_opt.traces.schema import SourceType
     from judge_opt.traces.store import Store
 
 
@@ -40,7 +42,43 @@ def labelled_examples(
     return examples
 
 
-def _example(found: "LabelledTrace", allowed: ValueType) -> LabelledExample:
+def as_examples(given: Iterable[Any], name: str, value_type: ValueType | Any) -> list[LabelledExample]:
+    """Labelled examples from what people hand to `align`: examples as they are, traces with their
+    assessments (as `search_traces` returns them), or a mixture.
+
+    Raises:
+        UsageError: an element is neither.
+        DataError: as `labelled_examples`; a trace without a label of the name is passed over, but not all.
+    """
+    allowed = ValueType.of(value_type)
+    rows = list(given)
+    examples: list[LabelledExample] = []
+    names: set[str] = set()
+    for row in rows:
+        if isinstance(row, LabelledExample):
+            examples.append(row)
+            continue
+        if not isinstance(row, Trace):
+            raise UsageError(
+                f"A {type(row).__name__} is no labelled row.",
+                "Pass labelled examples, or traces with labels.",
+            )
+        people = [a for a in row.assessments if a.votes and a.source_type == "HUMAN"]
+        names |= {a.name for a in people if a.kind == "feedback"}
+        words = tuple(a for a in people if a.kind == "expectation" or a.name == name)
+        if any(a.kind == "feedback" for a in words):
+            examples.append(_example(LabelledTrace(row, words), allowed))
+    if rows and not examples:
+        listed = ", ".join(map(repr, sorted(names))) or "none"
+        raise DataError(
+            f"None of {len(rows)} traces has a label of a person called {name!r}; names found: {listed}."
+            f"{nearest(name, names)}",
+            f"Label traces under the judge's name {name!r}, and read them again with search_traces.",
+        )
+    return examples
+
+
+def _example(found: LabelledTrace, allowed: ValueType) -> LabelledExample:
     trace = found.trace
     item = f"Trace {trace.id!r}"
     votes = [

@@ -11,19 +11,21 @@ repeat is told apart in four ways, all stripped before the wire:
 - `n`, DSPy's: several candidates for one prompt arrive as equal requests, counted in order.
 """
 
+import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from json.encoder import encode_basestring_ascii
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
 import orjson
-from dspy._vendor.lm15.serde import request_to_dict
-from dspy.lm15 import Request
+from dspy._vendor.lm15.serde import config_to_dict, request_to_dict
+from dspy.lm15 import Config, Request, TextPart
 
-from judge_opt.core.hashing import content_hash
+from judge_opt.core.hashing import canonical_json
 
 DSPY_PARAMETERS = frozenset(
     (
@@ -50,6 +52,11 @@ def repeat(index: int) -> Iterator[None]:
         _repeat.reset(token)
 
 
+def current_repeat() -> int:
+    """The index of the surrounding `repeat`."""
+    return _repeat.get()
+
+
 @contextmanager
 def rollout(rollout_id: Any, candidates: int) -> Iterator[None]:
     """What one call of a dspy.LM asked for beside its prompt; see the module's docstring."""
@@ -62,35 +69,85 @@ def rollout(rollout_id: Any, candidates: int) -> Iterator[None]:
         _rollout.reset(first)
 
 
-def prepare(request: Request, fingerprint: dict[str, Any], extra: dict[str, Any]) -> tuple[str, Request]:
-    """The request's key, and the request as the backend gets it.
+class Addresses:
+    """Content addresses of the requests to one backend.
 
     Args:
-        request: as DSPy built it.
         fingerprint: the backend's.
         extra: provider parameters that DSPy's request type does not know, such as `min_p`; added to
             `Config.extensions`.
     """
-    extensions = {**extra, **(request.config.extensions or {})}
-    index = extensions.pop("repeat", _repeat.get())
-    if extensions != (request.config.extensions or {}):
-        request = replace(request, config=replace(request.config, extensions=extensions or None))
-    canonical = request_to_dict(request)
-    canonical.pop("model")
-    asked = _ordered_json(canonical)
-    content: dict[str, Any] = {"v": 1, "backend": fingerprint, "request": asked, "repeat": index}
-    if (rollout_id := _rollout.get()) is not None:
-        content["rollout"] = rollout_id
-    if (candidates := _candidates.get()) is not None and (candidate := next(candidates)) > 0:
-        content["candidate"] = candidate
-    return content_hash(content), request
+
+    def __init__(self, fingerprint: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> None:
+        self.extra = dict(extra or {})
+        self._head = b'{"backend":' + canonical_json(dict(fingerprint)) + b","
+
+    def prepare(self, request: Request, config_json: bytes | None = None) -> tuple[str, Request]:
+        """The request's key, and the request as the backend gets it.
+
+        Args:
+            request: as DSPy built it.
+            config_json: `config_json(request.config)`, where the caller has it already.
+        """
+        config = request.config
+        index = _repeat.get()
+        if self.extra or config.extensions:
+            extensions = {**self.extra, **(config.extensions or {})}
+            index = extensions.pop("repeat", index)
+            if extensions != (config.extensions or {}):
+                request = replace(request, config=replace(config, extensions=extensions or None))
+                config_json = None
+        asked = _asked(request, config_json)
+        # The canonical JSON of {"backend", "candidate", "repeat", "request", "rollout", "v"}, written out:
+        # only the request changes from call to call.
+        parts = [self._head]
+        if (candidates := _candidates.get()) is not None and (candidate := next(candidates)) > 0:
+            parts.append(b'"candidate":%d,' % candidate)
+        parts += [b'"repeat":', canonical_json(index), b',"request":', encode_basestring_ascii(asked).encode()]
+        if (rollout_id := _rollout.get()) is not None:
+            parts += [b',"rollout":', canonical_json(rollout_id)]
+        parts.append(b',"v":1}')
+        return hashlib.sha256(b"".join(parts)).hexdigest(), request
 
 
-def _ordered_json(value: Any) -> str:
+def config_json(config: Config) -> bytes:
+    """The part of a key that says how the model is asked; equal for all calls with the same settings."""
+    return orjson.dumps(config_to_dict(config))
+
+
+def _asked(request: Request, config: bytes | None) -> str:
+    """The request's canonical JSON, in lm15's order, without the model's name."""
+    rows = _text_rows(request)
     try:
-        return orjson.dumps(value).decode()
+        if rows is None or request.tools or not isinstance(request.system, str | None):
+            canonical = request_to_dict(request)
+            canonical.pop("model")
+        else:
+            canonical = {"messages": rows}
+            if request.system:
+                canonical["system"] = request.system
+            if (written := config if config is not None else config_json(request.config)) != b"{}":
+                canonical["config"] = orjson.Fragment(written)
+        return orjson.dumps(canonical).decode()
     except TypeError:  # text that UTF-8 cannot carry
-        return json.dumps(value, ensure_ascii=True, allow_nan=False)
+        canonical = request_to_dict(request)
+        canonical.pop("model")
+        return json.dumps(canonical, ensure_ascii=True, allow_nan=False)
+
+
+def _text_rows(request: Request) -> list[dict[str, Any]] | None:
+    """The messages as `request_to_dict` writes them, where all are plain text."""
+    rows = []
+    for message in request.messages:
+        if message.continuation:
+            return None
+        parts = []
+        for part in message.parts:
+            if type(part) is not TextPart or part.continuation:
+                return None
+            parts.append({"type": "text", "text": part.text})
+        rows.append({"role": message.role, "parts": parts})
+    return rows
 
 
 def most_usage(request: Request, default_output: int = 4096) -> tuple[int, int]:

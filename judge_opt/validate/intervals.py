@@ -15,7 +15,7 @@ from scipy import stats
 from judge_opt.validate.metrics import MetricName, Statistic
 from judge_opt.validate.pairs import FloatArray, IntArray, Pairs
 
-IntervalMethod = Literal["wilson", "wilson_groups", "percentile", "bca"]
+IntervalMethod = Literal["wilson", "wilson_groups", "percentile", "bca", "normal"]
 
 _BLOCK = 4_000_000
 """Row weights held at once: 32 MB."""
@@ -29,7 +29,8 @@ class Interval:
 
     Attributes:
         method: `wilson` (rows are independent), `wilson_groups` (Wilson with as many rows as groups),
-            `percentile`, `bca`; None where there is no interval.
+            `percentile`, `bca`, `normal` (many groups, see `evaluation.statistics`); None where there is no
+            interval.
         resamples: resamples drawn; 0 for Wilson.
         degenerate: resamples on which the statistic was not defined; they were left out.
     """

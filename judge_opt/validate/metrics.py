@@ -63,7 +63,7 @@ def heading(metric: MetricName) -> str:
 def metrics_for(value_type: ValueType) -> tuple[MetricName, ...]:
     """The statistics that apply to a value type, the most telling first. For ordinal labels the numeric
     ones (`mae`, `bias`) count steps of the scale."""
-    if value_type.kind in ("bool", "nominal"):
+    if value_type.scale == "nominal":
         return ("agreement", "kappa", "balanced_accuracy", "mcc")
     if value_type.kind == "float":
         return ("ccc", "mae", "bias", "spearman", "kendall")
@@ -81,9 +81,12 @@ def primary_metric(value_type: ValueType) -> MetricName:
     Raises:
         UsageError: the value type is free text.
     """
-    if value_type.kind == "text":
-        raise UsageError("Free-text verdicts have no agreement statistic.", "Use a value type with values.")
-    if value_type.kind in ("bool", "nominal"):
+    if value_type.scale == "free":
+        raise UsageError(
+            f"{value_type.kind.capitalize()} verdicts without a scale have no agreement statistic.",
+            "Use a value type whose values can be compared.",
+        )
+    if value_type.scale == "nominal":
         return "kappa"
     return "ccc" if value_type.kind == "float" else "kappa_quadratic"
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from judge_opt.core.errors import DataError
-from judge_opt.core.results import Judgement, Scored, Value
-from judge_opt.core.values import ValueType
+from judge_opt.core.results import NOT_APPLICABLE, Judgement, Scored, Value
+from judge_opt.core.values import BOOL, ValueType
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -81,9 +81,10 @@ def encode(
             the value type is free text.
     """
     check_lengths(gold=gold, judged=judged, groups=groups)
-    if value_type.kind == "text":
+    if value_type.scale == "free":
         raise DataError(
-            "Free-text verdicts cannot be compared with labels by an agreement statistic.",
+            f"{value_type.kind.capitalize()} verdicts without a scale cannot be compared with labels by an "
+            "agreement statistic.",
             "Give the judge a bool, Literal, ordered, int or float value type.",
         )
     rows = [(i, j.value) for i, j in enumerate(judged) if isinstance(j, Scored)]
@@ -97,7 +98,7 @@ def encode(
     code = {label: k for k, label in enumerate(labels)}
     names = sorted({groups[i] for i in index})
     place = {name: k for k, name in enumerate(names)}
-    numeric = value_type.kind != "nominal"
+    numeric = value_type.scale != "nominal" or value_type == BOOL
     return Pairs(
         index=np.array(index, dtype=np.int64),
         labels=() if value_type.kind == "float" else labels,
@@ -111,7 +112,7 @@ def encode(
 
 def _text(value: Value, value_type: ValueType, where: str) -> str:
     """The text form of a value that the value type allows."""
-    numeric = value_type.kind in ("int", "float")
+    numeric = value_type.kind in ("int", "float") and value != NOT_APPLICABLE
     if numeric and (isinstance(value, (str, bool)) or not np.isfinite(value)):
         raise DataError(f"{where} {str(value)[:60]!r} is not a number.", "Label it on the judge's scale.")
     text = value_type.text_of(float(value)) if value_type.kind == "float" else value_type.text_of(value)

@@ -15,6 +15,7 @@ from judge_opt.judges.stored import dump_judge, load_judge, read_judge, save_jud
 from judge_opt.llm.retry import RetryPolicy
 from judge_opt.llm.session import Session, use_session
 from judge_opt.testing.fault_server import FaultServer, Reply
+from judge_opt.traces.schema import AssessmentSource
 
 QUICK = RetryPolicy(attempts=2, first_wait=0.01, longest_wait=0.02, timeout=5.0, deadline=10.0)
 
@@ -45,19 +46,21 @@ def test_a_judgement_has_value_rationale_and_source(judge):
     feedback = judge(outputs="Close the door, please.")
     assert feedback.value is True
     assert feedback.rationale == "I looked."
-    assert feedback.source == "openai:/any"
+    assert feedback.source == AssessmentSource("LLM_JUDGE", "openai:/any")
     assert feedback.error is None
     assert isinstance(feedback.result, Scored)
     assert isinstance(feedback, dspy.Prediction)
 
 
 def test_what_is_not_a_verdict_is_unscored_and_no_number(judge, server):
-    server.script(Reply(text='{"rationale": "?", "verdict": "MAYBE"}'))
+    server.script(*[Reply(text='{"rationale": "?", "verdict": "MAYBE"}')] * 2)
     feedback = judge(outputs="Hm.")
     assert feedback.value is None
     assert feedback.confidence is None
     assert isinstance(feedback.result, Unscored)
     assert feedback.error.startswith("out_of_set")
+    assert "MAYBE" in feedback.result.raw
+    assert server.completions == 2  # the question and one repair
 
 
 def test_a_missing_part_costs_no_call(judge, server):
@@ -143,7 +146,7 @@ def test_a_damaged_judge_is_never_loaded(judge, tmp_path, damage):
         {
             "flip": text.replace("polite", "politf", 1),
             "cut": text[:-20],
-            "future": text.replace('"schema": 1', '"schema": 9'),
+            "future": text.replace('"schema": 2', '"schema": 9'),
             "empty": "",
         }[damage]
     )

@@ -47,7 +47,7 @@ def test_faulty_templates_are_refused_at_build_time(text, message):
         {"model": "nonsense"},
         {"model": "openai:/"},
         {"inference_params": {"messages": []}},
-        {"feedback_value_type": dict},
+        {"feedback_value_type": set},
     ],
 )
 def test_faulty_arguments_are_refused_at_build_time(wrong):

@@ -163,7 +163,7 @@ def test_floats_have_no_confusion_matrix() -> None:
         (["a"], [Scored("z")], categories("a", "b"), "Row 0: verdict 'z'"),
         ([3], [Scored("3")], scale(1, 5), "not a number"),
         ([float("nan")], [Scored(1.0)], ValueType("float"), "not a number"),
-        (["x"], [Scored("x")], ValueType("text"), "Free-text"),
+        (["x"], [Scored("x")], ValueType("text"), "Text verdicts"),
     ],
 )
 def test_wrong_values_are_refused(gold: list, judged: list, value_type: ValueType, message: str) -> None:
