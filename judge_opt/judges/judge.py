@@ -355,7 +355,7 @@ class Judge(dspy.Module):
                 traces with people's feedback of this judge's name; keep some rows back, for
                 `judge_opt.validate_judges`.
             optimizer: anything with `align` (see `judge_opt.align.contract`); default: `MemAlign()`. Call
-                its `align` yourself for the whole `AlignmentResult`.
+                its `align` yourself for the whole `AlignmentResult`. One that returns a judge is fine.
             traces: the same as `labelled`.
             **options: handed to the optimizer: seed, budget, callbacks.
 
@@ -379,7 +379,8 @@ class Judge(dspy.Module):
 
             optimizer = MemAlign()
         examples = as_examples(labelled, self.name, self.value_type)
-        return cast(Judge, optimizer.align(self, examples, **options).judge)
+        result = optimizer.align(self, examples, **options)
+        return cast(Judge, result if isinstance(result, Judge) else result.judge)
 
     def register(self, name: str | None = None, tags: Mapping[str, str] | None = None) -> Any:
         """Store this judge as an immutable version; see `judge_opt.register_judge`."""
