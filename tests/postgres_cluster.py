@@ -67,18 +67,27 @@ class Cluster:
             self.stop()
             raise
 
-    def new_database(self, like: str | None = None) -> str:
+    def new_database(self, like: str | None = None, encoding: str = "UTF8") -> str:
         """Args:
         like: the URL of a database that nobody is connected to, to copy.
         """
         name = f"test_{next(self._names)}"
         template = "template0" if like is None else like.partition("?")[0].rpartition("/")[2]
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING '{encoding}'")
         return f"postgresql+psycopg://{_USER}@/{name}?host={self.folder}"
 
     def drop(self, url: str) -> None:
         name = url.partition("?")[0].rpartition("/")[2]
         self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def end_connection(self, pid: int) -> None:
+        """Ends a client's connection from the server's side, and waits until it has ended."""
+        self._execute(f"SELECT pg_terminate_backend({pid}, 60000)")
+
+    def limit_files(self, pid: int, size: int) -> None:
+        """For one client's connection, the disk is full once a file has `size` bytes."""
+        limited = self._start(["prlimit", f"--pid={pid}", f"--fsize={size}"])
+        assert limited.wait(60) == 0, self.log()
 
     def log(self) -> str:
         file = self.folder / "log"

@@ -2,8 +2,10 @@
 
 There is one writer at a time, who waits at most a minute: `BEGIN IMMEDIATE` on SQLite, an advisory lock
 on PostgreSQL. A transaction that read before it wrote can therefore neither fail half-way nor overwrite
-what another process wrote in between. Readers never wait (WAL). `synchronous=FULL`: what was committed
-survives kill -9 and a power cut; the price is one fsync a commit, so batch where you can.
+what another process wrote in between. Readers never wait, and see one moment (WAL; REPEATABLE READ).
+What was committed survives kill -9 and a power cut (`synchronous=FULL`; on PostgreSQL its
+`synchronous_commit`, which is on by default, is switched on); the price is one fsync a commit, so batch
+where you can.
 """
 
 import os
@@ -95,6 +97,8 @@ class Database:
         with self._errors():
             if self._sqlite and not self._memory:
                 self._set_wal()
+            if self.url.get_backend_name() == "postgresql":
+                self._check_encoding()
             upgrade(self)
 
     def __enter__(self) -> Self:
@@ -158,6 +162,8 @@ class Database:
             options["connect_args"] = {"timeout": BUSY_SECONDS, "check_same_thread": False}
         if self._memory:
             options["poolclass"] = StaticPool
+        if not self._sqlite:
+            options["pool_pre_ping"] = True  # a server that was restarted is connected to again
         try:
             engine = sa.create_engine(self.url, **options)
         except ModuleNotFoundError as error:
@@ -185,6 +191,15 @@ class Database:
                 if "locked" not in str(error.orig) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
+
+    def _check_encoding(self) -> None:
+        with self._engine.connect() as connection:
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+        if encoding != "UTF8":
+            raise UsageError(
+                f"{self.name} is encoded in {encoding}, which cannot hold every text.",
+                "Make the database with: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0.",
+            )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -225,29 +240,61 @@ def _begin(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         if how:
             connection.exec_driver_sql(how)
-    elif connection.dialect.name == "postgresql" and how == _WRITE:
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+    elif connection.dialect.name == "postgresql":
+        if how == _WRITE:
+            connection.exec_driver_sql(
+                f"SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = {int(BUSY_SECONDS * 1000)}"
+            )
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+_STATES = {
+    "XX001": "damaged",
+    "XX002": "damaged",
+    "55P03": "locked",
+    "53100": "full",
+    "53200": "full",
+    "25006": "readonly",
+    "42501": "readonly",
+}
+"""PostgreSQL's codes of what the user can do something about."""
+
+_WORDS = {
+    "not a database": "damaged",
+    "malformed": "damaged",
+    "locked": "locked",
+    "disk is full": "full",
+    "disk I/O": "full",
+    "could not extend file": "full",
+    "could not write": "full",
+    "unable to open": "readonly",
+    "readonly": "readonly",
+}
 
 
 def _explain(error: DBAPIError, name: str) -> JudgeOptError:
     """The driver's error as ours."""
     text = " ".join(str(error.orig).split())
-    if "not a database" in text or "malformed" in text:
+    what = _STATES.get(str(getattr(error.orig, "sqlstate", None)))
+    what = what or next((found for words, found in _WORDS.items() if words in text), None)
+    if what == "damaged":
         return IntegrityError(f"{name} is damaged or is no database ({text}).", "Restore it from a backup.")
-    if "locked" in text:
+    if what == "locked":
         return Conflict(
             f"Another process has been writing to {name} for over {BUSY_SECONDS:g} s.",
             "Wait for it to end, or stop it, and try again.",
         )
-    if "disk is full" in text or "disk I/O" in text:
+    if what == "full":
         return JudgeOptError(
             f"{name} could not be written ({text}); what was stored before is intact.",
             "Free some space and try again.",
         )
-    if "unable to open" in text or "readonly" in text:
+    if what == "readonly":
         return UsageError(
             f"{name} cannot be opened for writing ({text}).", "Check the path and its permissions."
         )
-    if "connection" in text and isinstance(error, OperationalError):
+    if isinstance(error, OperationalError) and ("connection" in text or error.connection_invalidated):
         return UsageError(f"{name} cannot be reached ({text}).", "Check the URL and that the server runs.")
     return JudgeOptError(f"{name}: the database refused the operation ({text}).", "Report this as a bug.")
