@@ -1,8 +1,8 @@
 """Keep-alive connections to one origin, with a deadline that no slow server can outlast.
 
-`http.client` times out each read, so a server that sends a byte now and then holds a caller for ever.
-Here every read gets what is left of one monotonic deadline, headers and body alike (name resolution
-alone is outside it: the system's resolver has its own limit).
+Every read gets what is left of one monotonic deadline, headers and body alike, so a server that sends a
+byte now and then holds nobody for ever (name resolution alone is outside it: the system's resolver has
+its own limit). Answers are read by llhttp, Node's parser, through httptools.
 
 Connections are pooled last-in first-out and checked for a closed peer before they are used again, so a
 request is not sent into a connection that the server has given up. Redirects are not followed. Cloud
@@ -10,9 +10,8 @@ metadata addresses are refused after the connection is made and before a byte is
 that was reached and not by the name, so that no DNS answer gets around it.
 """
 
-import http.client
-import io
 import ipaddress
+import os
 import select
 import socket
 import ssl
@@ -20,14 +19,16 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
+
+import httptools
 
 from judge_opt.core.errors import UsageError
 
+LARGEST_REPLY = 32 * 1024 * 1024
+_LARGEST_HEAD = 256 * 1024
 _METADATA = frozenset({"100.100.100.200", "168.63.129.16", "fd00:ec2::254", "192.0.0.192"})
-_LARGEST_REPLY = 32 * 1024 * 1024
-_KEPT = 64
+_KEPT = 512
 
 
 class AddressRefusedError(OSError):
@@ -36,6 +37,10 @@ class AddressRefusedError(OSError):
 
 class ReplyTooLargeError(OSError):
     """The body is larger than any reply of a model."""
+
+
+class BrokenReplyError(OSError):
+    """The answer is no HTTP, or ended early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,16 @@ class HTTPReply:
     body: bytes
 
 
-class ConnectionPool:
-    """Connections to one origin. Safe from many threads.
+class Origin:
+    """Where a base_url leads.
 
     Args:
         base_url: `http(s)://host[:port][/path]`, without credentials, query or fragment.
+
+    Attributes:
+        url: the same, in one spelling.
+        path: without a closing slash.
+        tls: None for http.
 
     Raises:
         UsageError: `base_url` is none.
@@ -68,14 +78,30 @@ class ConnectionPool:
             raise UsageError("base_url holds credentials.", "Put the key in the environment instead.")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise UsageError(f"base_url {base_url[:120]!r} is not an http(s) address.", remedy)
+        if any(ord(c) <= 32 or ord(c) == 127 for c in base_url.strip()):
+            raise UsageError(f"base_url {base_url[:120]!r} holds blanks.", remedy)
         self.host = parts.hostname
         self.port = port or (443 if parts.scheme == "https" else 80)
         self.path = parts.path.rstrip("/")
-        self.secure = parts.scheme == "https"
         shown = f"[{self.host}]" if ":" in self.host else self.host
         self.url = f"{parts.scheme}://{shown}:{self.port}{self.path}"
+        usual = self.port == (443 if parts.scheme == "https" else 80)
+        self.authority = shown if usual else f"{shown}:{self.port}"
+        self.tls = ssl.create_default_context() if parts.scheme == "https" else None
+
+
+class ConnectionPool:
+    """Connections to one origin, for threads. Safe from many, and in a forked child.
+
+    Args:
+        origin: where to.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
         self._idle: deque[_Connection] = deque(maxlen=_KEPT)
-        self._tls = ssl.create_default_context() if self.secure else None
+        self._pid = os.getpid()
+        self._head: tuple[object, bytes] = (None, b"")
 
     def request(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
@@ -84,23 +110,22 @@ class ConnectionPool:
 
         Raises:
             TimeoutError: the deadline passed.
-            OSError, http.client.HTTPException: no connection, or a lost one.
+            OSError: no connection, or a lost one.
+            ValueError: a header that cannot be sent.
         """
+        head = self._encoded(method, path, headers)
+        message = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body) if body else head + b"\r\n"
         deadline = time.monotonic() + timeout
-        connection = self._take()
+        connection = self._take(deadline)
         try:
-            connection.deadline = deadline
-            connection.request(method, self.path + path, body=body, headers=dict(headers))
-            answer = connection.getresponse()
-            data = _read(answer)
-            reply = HTTPReply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, data)
+            reply, reusable = connection.exchange(message, deadline)
         except BaseException:
             connection.close()
             raise
-        if answer.will_close:
-            connection.close()
-        else:
+        if reusable and len(self._idle) < _KEPT:
             self._idle.append(connection)
+        else:
+            connection.close()
         return reply
 
     def close(self) -> None:
@@ -108,109 +133,148 @@ class ConnectionPool:
         while self._idle:
             self._idle.pop().close()
 
-    def _take(self) -> "_Connection":
+    def _take(self, deadline: float) -> "_Connection":
+        if self._pid != os.getpid():  # the parent's connections: two processes must not talk on one
+            self._idle, self._pid = deque(maxlen=_KEPT), os.getpid()
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return _Connection(self.host, self.port, self._tls)
+                return _Connection(self.origin, deadline)
             if connection.is_alive():
                 return connection
             connection.close()
 
+    def _encoded(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """The head without its end. The last one is kept: calls differ in their bodies."""
+        key = (method, path, *headers.items())
+        seen, head = self._head
+        if seen != key:
+            lines = [f"{method} {self.origin.path}{path} HTTP/1.1", f"Host: {self.origin.authority}"]
+            for name, value in headers.items():
+                if any(c in "\r\n\0" for c in name + value) or not name or ":" in name:
+                    raise ValueError(f"the header {name[:40]!r} cannot be sent")
+                lines.append(f"{name}: {value}")
+            head = ("\r\n".join(lines) + "\r\n").encode("latin-1")
+            self._head = (key, head)
+        return head
 
-def _read(answer: http.client.HTTPResponse) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := answer.read1(1 << 16):
-        size += len(chunk)
-        if size > _LARGEST_REPLY:
-            raise ReplyTooLargeError(f"the answer is larger than {_LARGEST_REPLY} bytes")
-        chunks.append(chunk)
-    if answer.length:
-        raise http.client.IncompleteRead(b"", answer.length)
-    answer.close()  # else the connection counts as busy
-    return b"".join(chunks)
 
+class _Connection:
+    """One socket, with what is left of a deadline for each of its waits."""
 
-class _Connection(http.client.HTTPConnection):
-    """A connection whose every read ends at `deadline`."""
-
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        super().__init__(host, port)
-        self._tls = tls
-        self.deadline = 0.0
-
-    def left(self) -> float:
-        seconds = self.deadline - time.monotonic()
-        if seconds <= 0:
-            raise TimeoutError("the deadline passed")
-        return seconds
-
-    def connect(self) -> None:
-        plain = socket.create_connection((self.host, self.port), self.left())
+    def __init__(self, origin: Origin, deadline: float) -> None:
+        plain = socket.create_connection((origin.host, origin.port), _left(deadline))
         try:
-            _refuse_metadata(plain.getpeername()[0])
+            refuse_metadata(plain.getpeername()[0])
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            plain.settimeout(self.left())
-            wire = self._tls.wrap_socket(plain, server_hostname=self.host) if self._tls else plain
+            plain.settimeout(_left(deadline))
+            tls = origin.tls
+            self._socket = tls.wrap_socket(plain, server_hostname=origin.host) if tls else plain
         except BaseException:
             plain.close()
             raise
-        self.sock: Any = _DeadlineSocket(wire, self)
+        self._poll = select.poll()
+        self._poll.register(self._socket.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+
+    def exchange(self, message: bytes, deadline: float) -> tuple[HTTPReply, bool]:
+        """Send, and read the answer. True where the connection can be used again."""
+        wire = self._socket
+        wire.settimeout(_left(deadline))
+        wire.sendall(message)
+        answer = _Answer()
+        while not answer.complete:
+            wire.settimeout(_left(deadline))
+            answer.feed(wire.recv(1 << 16))
+        return answer.reply(), answer.keeps
 
     def is_alive(self) -> bool:
         """False where the server closed this idle connection, or sent what nobody asked for."""
-        if self.sock is None:
-            return False
-        poll = select.poll()
-        poll.register(self.sock.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
-        return not poll.poll(0)
-
-
-class _DeadlineSocket:
-    """What `http.client` needs of a socket."""
-
-    def __init__(self, wire: socket.socket, owner: _Connection) -> None:
-        self._wire = wire
-        self._owner = owner
-
-    def sendall(self, data: Any) -> None:
-        self._wire.settimeout(self._owner.left())
-        self._wire.sendall(data)
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_DeadlineReader(self._wire, self._owner), 1 << 16)
-
-    def fileno(self) -> int:
-        return self._wire.fileno()
+        return not self._poll.poll(0)
 
     def close(self) -> None:
-        self._wire.close()
+        self._socket.close()
 
 
-class _DeadlineReader(io.RawIOBase):
-    def __init__(self, wire: socket.socket, owner: _Connection) -> None:
-        super().__init__()
-        self._wire = wire
-        self._owner = owner
-        self._raw = wire.makefile("rb", buffering=0)  # keeps the socket open after its connection closed
+class _Answer:
+    """An answer as it comes in. The `on_` methods are httptools' callbacks."""
 
-    def readable(self) -> bool:
-        return True
+    __slots__ = ("_chunks", "_headers", "_parser", "_size", "_started", "complete", "keeps")
 
-    def readinto(self, buffer: Any) -> int | None:
-        self._wire.settimeout(self._owner.left())
-        count: int | None = self._raw.readinto(buffer)
-        return count
+    def __init__(self) -> None:
+        self.complete = False
+        self.keeps = False
+        self._chunks: list[bytes] = []
+        self._headers: dict[str, str] = {}
+        self._size = 0
+        self._started = False  # the body is on its way
+        self._parser = httptools.HttpResponseParser(self)
 
-    def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
-        super().close()
+    def feed(self, data: bytes) -> None:
+        """Raises:
+        BrokenReplyError, ReplyTooLargeError: it cannot become an answer."""
+        if not data:
+            self._ended()
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise BrokenReplyError(f"no HTTP answer: {error}") from None
+        if not self._started:
+            self._size += len(data)
+            if self._size > _LARGEST_HEAD:
+                raise ReplyTooLargeError(f"the answer's head is larger than {_LARGEST_HEAD} bytes")
+
+    def reply(self) -> HTTPReply:
+        return HTTPReply(self._parser.get_status_code(), self._headers, b"".join(self._chunks))
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.keeps = False  # more than one answer came: the connection is out of step
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.complete:
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if not self.complete:
+            self._started = True
+            self._size = 0
+
+    def on_body(self, body: bytes) -> None:
+        if not self.complete:
+            self._size += len(body)
+            if self._size > LARGEST_REPLY:
+                raise ReplyTooLargeError(f"the answer is larger than {LARGEST_REPLY} bytes")
+            self._chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() < 200:  # "100 Continue" and its like announce the answer
+            self._headers, self._started = {}, False
+        elif not self.complete:
+            self.complete = True
+            self.keeps = self._parser.should_keep_alive()
+
+    def _ended(self) -> None:
+        """The server closed: the end of an answer that has no length, else of the connection."""
+        delimited = "content-length" in self._headers or "transfer-encoding" in self._headers
+        if not self._started or delimited:
+            raise BrokenReplyError("the connection ended before the answer did")
+        self.complete = True
 
 
-def _refuse_metadata(address: str) -> None:
+def _left(deadline: float) -> float:
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError("the deadline passed")
+    return seconds
+
+
+def refuse_metadata(address: str) -> None:
+    """Raises:
+    AddressRefusedError: `address` is link-local, or a cloud's metadata service."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     plain = getattr(ip, "ipv4_mapped", None) or ip
     if plain.is_link_local or str(plain) in _METADATA:

@@ -7,13 +7,14 @@ Whatever else a message holds (images, tool calls, cache marks) goes through DSP
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from dspy import lm15
 
 from judge_opt.core.errors import UsageError
+from judge_opt.llm.keys import config_json
 
 _NOT_SENT = frozenset({"cache", "n", "rollout_id", "num_generations", "prompt_cache"})
 _ROLES = {"user": "user", "assistant": "assistant", "system": "developer", "developer": "developer"}
@@ -21,16 +22,25 @@ _KEPT = 256
 _PLACEHOLDER = [{"role": "user", "content": "-"}]
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A request without its messages."""
+
+    tools: Any
+    config: lm15.Config
+    config_json: bytes
+
+
 class Drafts:
     """Builds requests; remembers the settings that it has seen. Safe from many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: dict[bytes, lm15.Request] = {}
+        self._seen: dict[bytes, _Frame] = {}
 
     def request(
         self, model: str, messages: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
-    ) -> lm15.Request:
+    ) -> tuple[lm15.Request, bytes | None]:
         """The request that `dspy.LM(model, **settings)(messages=messages)` hands to its engine.
 
         Args:
@@ -38,6 +48,9 @@ class Drafts:
             messages: OpenAI's form, `{"role", "content"}`; a list.
             settings: OpenAI's parameters, JSON; None values and DSPy's own settings (`rollout_id`, ...)
                 are not part of a request.
+
+        Returns:
+            The request, and `keys.config_json` of its settings where that is known.
 
         Raises:
             UsageError: a setting that is no JSON, or several candidates (`n`).
@@ -53,20 +66,24 @@ class Drafts:
                 f"The settings of a call must be JSON ({error}).",
                 "Give response_format as an OpenAI json_schema dictionary.",
             ) from None
+        written: bytes | None = None
         text = _text_of(messages)
         if text is None:
             request = lm15.request_from_openai_chat({"model": model, "messages": messages, **body})
         else:
             frame = self._seen.get(key) or self._read(key)
             system, rows = text
+            written = frame.config_json
             request = lm15.Request(model, rows, system, frame.tools, frame.config)
         if (prompt_cache := settings.get("prompt_cache")) is not None:
+            written = None
             request = replace(request, config=replace(request.config, cache=prompt_cache))
-        return request
+        return request, written
 
-    def _read(self, key: bytes) -> lm15.Request:
+    def _read(self, key: bytes) -> _Frame:
         model, body = orjson.loads(key)  # a copy of its own: the caller may change its schema later
-        frame = lm15.request_from_openai_chat({"model": model, "messages": _PLACEHOLDER, **body})
+        read = lm15.request_from_openai_chat({"model": model, "messages": _PLACEHOLDER, **body})
+        frame = _Frame(read.tools, read.config, config_json(read.config))
         with self._lock:
             if len(self._seen) >= _KEPT:
                 self._seen.clear()

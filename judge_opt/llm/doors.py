@@ -6,9 +6,12 @@ from typing import Any
 
 from judge_opt.core.errors import UsageError
 from judge_opt.llm.backend import Backend
+from judge_opt.llm.engine import Bought
 from judge_opt.llm.flight import Flights
 from judge_opt.llm.purchase import Purchaser
 from judge_opt.llm.uri import ModelURI
+
+LIMITS = ("rpm", "tpm", "max_parallel_requests")
 
 
 @dataclass(slots=True)
@@ -17,7 +20,27 @@ class Door:
 
     backend: Backend
     purchaser: Purchaser
-    flights: Flights[dict[str, Any]] = field(default_factory=Flights)
+    flights: Flights[Bought] = field(default_factory=Flights)
+
+
+def split_limits(
+    options: Mapping[str, Any] | None,
+) -> tuple[dict[str, float | None], dict[str, Any]]:
+    """What the endpoint grants, and the options for the backend itself.
+
+    Raises:
+        UsageError: a limit that is no positive number.
+    """
+    own = dict(options or {})
+    limits: dict[str, float | None] = {name: own.pop(name, None) for name in LIMITS}
+    for name, limit in limits.items():
+        if limit is not None and (
+            isinstance(limit, bool) or not isinstance(limit, int | float) or limit <= 0
+        ):
+            raise UsageError(
+                f"{name}={limit!r} lets no call through.", "Give a positive number, or leave it out."
+            )
+    return limits, own
 
 
 def connect(

@@ -53,14 +53,14 @@ class HTTPEmbedder:
             policy=session.retry,
             price=self.backend.price,
             env_keys=self.backend.env_keys,
-            slots=session.slots,
+            limiter=session.limiter(self.backend.endpoint),
         )
 
     @property
     def name(self) -> str:
         """The model, its endpoint and the dimension that was asked for."""
         asked = f":{self.dimensions}" if self.dimensions else ""
-        return f"{self.uri}@{self.backend.pool.url}{asked}"
+        return f"{self.uri}@{self.backend.origin.url}{asked}"
 
     @cached_property
     def dimension(self) -> int:

@@ -1,6 +1,6 @@
 """The one door to a model: what DSPy calls an engine, with everything that a run needs behind it.
 
-    request -> key -> cache -> single flight -> budget -> attempts with retries -> store -> response
+    request -> key -> single flight -> cache -> budget -> attempts with retries -> store -> response
 
 The reply and its ledger row are on the disk before the caller sees the reply, so a reply that the caller
 then fails to parse is booked all the same.
@@ -9,7 +9,7 @@ then fails to parse is booked all the same.
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from judge_opt.core.errors import JudgeOptError
 from judge_opt.llm.backend import Backend
 from judge_opt.llm.errors import carry, kind_of
 from judge_opt.llm.flight import Flights
-from judge_opt.llm.keys import DSPY_PARAMETERS, most_usage, prepare
+from judge_opt.llm.keys import DSPY_PARAMETERS, Addresses, most_usage
 from judge_opt.llm.ledger import LedgerRow
 from judge_opt.llm.purchase import Purchaser, Receipt
 from judge_opt.llm.store import CallStore
@@ -55,6 +55,14 @@ class Books:
     tell: Callable[[CallEvent], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What a call ended with: the response, and whether it was bought just now."""
+
+    response: lm15.Response
+    fresh: bool
+
+
 class Engine:
     """DSPy's synchronous engine for one model and one purpose. Safe from many threads.
 
@@ -80,7 +88,7 @@ class Engine:
         purpose: str,
         backend: Backend,
         purchaser: Purchaser,
-        flights: "Flights[dict[str, Any]]",
+        flights: "Flights[Bought]",
         books: Books,
         state: dict[str, Any],
         extra: dict[str, Any] | None = None,
@@ -93,24 +101,27 @@ class Engine:
         self.books = books
         self.state = state
         self.extra = extra or {}
+        self.addresses = Addresses(backend.fingerprint, self.extra)
         self._warned: set[str] = set()
 
-    def complete(self, request: lm15.Request) -> lm15.Response:
+    def complete(self, request: lm15.Request, config_json: bytes | None = None) -> lm15.Response:
         """The reply to `request`: from the cache, from an equal call in flight, or bought.
+
+        Args:
+            request: what is asked.
+            config_json: `keys.config_json(request.config)`, where the caller has it already.
 
         Raises:
             JudgeOptError: carried across DSPy, see `judge_opt.llm.errors`.
             dspy.lm15.LM15Error: what this one request met, after every retry.
         """
         try:
-            key, wire = prepare(request, self.backend.fingerprint, self.extra)
-            bought = False
-            reply = self.books.store.get(key)
-            if reply is None:
-                reply, bought = self.flights.lead_or_follow(key, lambda: self._buy(key, wire))
-            if not bought:
-                self._book_hit(key, reply)
-            return response_from_dict(reply)
+            key, wire = self.addresses.prepare(request, config_json)
+            bought, led = self.flights.lead_or_follow(key, lambda: self._look_or_buy(key, wire))
+            if not (led and bought.fresh):
+                self.books.store.record(self._hit(key, bought.response))
+                self.books.tell(CallEvent(self.purpose, True, bought.response.usage, 0.0))
+            return bought.response
         except JudgeOptError as error:
             raise carry(error) from error.__cause__
 
@@ -133,43 +144,77 @@ class Engine:
     def __deepcopy__(self, memo: dict[int, Any]) -> "Engine":
         return self
 
-    def _buy(self, key: str, request: lm15.Request) -> dict[str, Any]:
+    def stored(self, key: str) -> Bought | None:
+        """The reply that the cache holds under `key`."""
+        reply = self.books.store.get(key)
+        return None if reply is None else Bought(response_from_dict(reply), False)
+
+    def most(self, request: lm15.Request) -> lm15.Usage:
+        """What one attempt may use at most, where anybody asks."""
+        if self.purchaser.budget is None and not self.purchaser.limiter.counts_tokens:
+            return _NOT_COUNTED
+        prompt, completion = most_usage(request)
+        return lm15.Usage(input_tokens=prompt, output_tokens=completion)
+
+    def failed(self, key: str, receipt: Receipt[lm15.Response], error: BaseException) -> LedgerRow:
+        """The ledger row of a call that was sent and not answered."""
+        return self._row(key, receipt, f"error:{kind_of(error)}")
+
+    def paid(self, key: str, receipt: Receipt[lm15.Response], response: lm15.Response) -> LedgerRow:
+        """The ledger row of a call that was answered."""
+        self._warn_of_substitution(response)
+        return self._row(key, receipt, "ok", response.model)
+
+    def landed(
+        self, receipt: Receipt[lm15.Response], response: lm15.Response, sent: Any, stored: Any
+    ) -> Bought:
+        """What the callers get: `response`, or the one that another process stored first."""
+        self.books.tell(CallEvent(self.purpose, False, receipt.usage, receipt.usd))
+        return Bought(response if stored is sent else response_from_dict(stored), True)
+
+    def _look_or_buy(self, key: str, request: lm15.Request) -> Bought:
         store = self.books.store
-        if (earlier := store.get(key)) is not None:  # an equal call landed since the first look
-            self._book_hit(key, earlier)
-            return earlier
+        if (known := self.stored(key)) is not None:
+            return known
         receipt: Receipt[lm15.Response] = Receipt()
-        row_of = LedgerRow(self.books.run_id, self.purpose, self.model, key, cached=False)
-        prompt, completion = most_usage(request) if self.purchaser.budget else (0, 0)
-        most = lm15.Usage(input_tokens=prompt, output_tokens=completion)
         try:
             response = self.purchaser.buy(
-                key, lambda: self.backend.complete(request), lambda reply: reply.usage, most, receipt
+                key, lambda: self.backend.complete(request), _usage_of, self.most(request), receipt
             )
         except BaseException as error:
             if receipt.attempts:
-                store.record(_booked(row_of, receipt, f"error:{kind_of(error)}"))
+                store.record(self.failed(key, receipt, error))
             raise
-        self._warn_of_substitution(response)
-        reply = store.put(key, response_to_dict(response), _booked(row_of, receipt, "ok", response.model))
-        self.books.tell(CallEvent(self.purpose, False, receipt.usage, receipt.usd))
-        return reply
+        reply = response_to_dict(response)
+        return self.landed(receipt, response, reply, store.put(key, reply, self.paid(key, receipt, response)))
 
-    def _book_hit(self, key: str, reply: dict[str, Any]) -> None:
-        usage = lm15.Usage(**reply.get("usage", {}))
-        self.books.store.record(
-            LedgerRow(
-                self.books.run_id,
-                self.purpose,
-                self.model,
-                key,
-                cached=True,
-                answered=reply.get("model", ""),
-                prompt_tokens=usage.input_tokens or 0,
-                completion_tokens=usage.output_tokens or 0,
-            )
+    def _hit(self, key: str, response: lm15.Response) -> LedgerRow:
+        return LedgerRow(
+            self.books.run_id,
+            self.purpose,
+            self.model,
+            key,
+            cached=True,
+            answered=response.model,
+            prompt_tokens=response.usage.input_tokens or 0,
+            completion_tokens=response.usage.output_tokens or 0,
         )
-        self.books.tell(CallEvent(self.purpose, True, usage, 0.0))
+
+    def _row(self, key: str, receipt: Receipt[Any], outcome: str, answered: str = "") -> LedgerRow:
+        return LedgerRow(
+            self.books.run_id,
+            self.purpose,
+            self.model,
+            key,
+            cached=False,
+            answered=answered,
+            prompt_tokens=receipt.usage.input_tokens or 0,
+            completion_tokens=receipt.usage.output_tokens or 0,
+            usd=receipt.usd,
+            seconds=receipt.seconds,
+            attempts=receipt.attempts,
+            outcome=outcome,
+        )
 
     def _warn_of_substitution(self, response: lm15.Response) -> None:
         """A provider may answer as another model, or leave a setting out. Said once; the ledger's
@@ -186,17 +231,31 @@ class Engine:
 
 
 class AsyncEngine:
-    """DSPy's asynchronous engine: `Engine` on the session's threads."""
+    """DSPy's asynchronous engine: `Engine`'s cache, ledger, budget and retries, for event loops.
+
+    A backend with `acomplete` is asked from the loop itself; another in the session's threads.
+    """
 
     def __init__(self, engine: Engine, executor: Callable[[], Executor]) -> None:
         self.engine = engine
         self.executor = executor
+        self._own: Callable[[lm15.Request], Awaitable[lm15.Response]] | None = getattr(
+            engine.backend, "acomplete", None
+        )
+        self._leading: set[asyncio.Task[Bought]] = set()
 
-    async def complete(self, request: lm15.Request) -> lm15.Response:
-        """As `Engine.complete`. A call that is cancelled ends in its thread and is stored."""
-        context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor(), context.run, self.engine.complete, request)
+    async def complete(self, request: lm15.Request, config_json: bytes | None = None) -> lm15.Response:
+        """As `Engine.complete`. A purchase whose caller is cancelled goes on, and is stored."""
+        engine = self.engine
+        try:
+            key, wire = engine.addresses.prepare(request, config_json)
+            bought, led = await engine.flights.alead_or_follow(key, lambda: self._lead(key, wire))
+            if not (led and bought.fresh):
+                await engine.books.store.arecord(engine._hit(key, bought.response))
+                engine.books.tell(CallEvent(engine.purpose, True, bought.response.usage, 0.0))
+            return bought.response
+        except JudgeOptError as error:
+            raise carry(error) from error.__cause__
 
     def stream(self, request: lm15.Request) -> Any:
         return self.engine.stream(request)
@@ -217,19 +276,41 @@ class AsyncEngine:
     def __deepcopy__(self, memo: dict[int, Any]) -> "AsyncEngine":
         return self
 
+    async def _lead(self, key: str, request: lm15.Request) -> Bought:
+        if (known := self.engine.stored(key)) is not None:
+            return known
+        purchase = asyncio.get_running_loop().create_task(self._buy(key, request))
+        self._leading.add(purchase)
+        purchase.add_done_callback(self._leading.discard)
+        return await asyncio.shield(purchase)
 
-def _booked(row: LedgerRow, receipt: Receipt[Any], outcome: str, answered: str = "") -> LedgerRow:
-    return LedgerRow(
-        row.run_id,
-        row.purpose,
-        row.model,
-        row.key,
-        cached=False,
-        answered=answered,
-        prompt_tokens=receipt.usage.input_tokens or 0,
-        completion_tokens=receipt.usage.output_tokens or 0,
-        usd=receipt.usd,
-        seconds=receipt.seconds,
-        attempts=receipt.attempts,
-        outcome=outcome,
-    )
+    async def _buy(self, key: str, request: lm15.Request) -> Bought:
+        engine, store = self.engine, self.engine.books.store
+        receipt: Receipt[lm15.Response] = Receipt()
+        try:
+            response = await engine.purchaser.abuy(
+                key, lambda: self._attempt(request), _usage_of, engine.most(request), receipt
+            )
+        except BaseException as error:
+            if receipt.attempts:
+                row = engine.failed(key, receipt, error)
+                # A cancelled task awaits nothing more: its loop is about to close.
+                await store.arecord(row) if isinstance(error, Exception) else store.record(row)
+            raise
+        reply = response_to_dict(response)
+        stored = await store.aput(key, reply, engine.paid(key, receipt, response))
+        return engine.landed(receipt, response, reply, stored)
+
+    def _attempt(self, request: lm15.Request) -> Awaitable[lm15.Response]:
+        if self._own is not None:
+            return self._own(request)
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self.executor(), context.run, self.engine.backend.complete, request)
+
+
+_NOT_COUNTED = lm15.Usage(input_tokens=0, output_tokens=0)
+
+
+def _usage_of(response: lm15.Response) -> lm15.Usage:
+    return response.usage

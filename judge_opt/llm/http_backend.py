@@ -8,12 +8,11 @@ Settings that an endpoint answers with a 400 because it does not know them (`res
 """
 
 import email.utils
-import http.client
 import os
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from dspy import lm15
@@ -22,10 +21,19 @@ from dspy._vendor.lm15.errors import map_http_error
 from judge_opt.core.errors import CredentialsError, EndpointUnreachable
 from judge_opt.core.hashing import content_hash
 from judge_opt.llm.backend import time_left
-from judge_opt.llm.connection import AddressRefusedError, ConnectionPool, HTTPReply, ReplyTooLargeError
+from judge_opt.llm.connection import (
+    AddressRefusedError,
+    ConnectionPool,
+    HTTPReply,
+    Origin,
+    ReplyTooLargeError,
+)
 from judge_opt.llm.pricing import price
 from judge_opt.llm.uri import ModelURI
 from judge_opt.llm.wire import NotACompletionError, from_body, to_body
+
+if TYPE_CHECKING:
+    from judge_opt.llm.aconnection import AsyncConnections
 
 _SECRET_HEADERS = frozenset({"authorization", "api-key", "x-api-key", "cookie", "proxy-authorization"})
 _UNKNOWN_TO_SERVER = {
@@ -63,10 +71,13 @@ class HTTPBackend:
         own = None if base_url else os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
         self.uri = uri
         self.timeout = timeout
-        self.pool = ConnectionPool(base_url or own or "https://api.openai.com/v1")
+        self.origin = Origin(base_url or own or "https://api.openai.com/v1")
+        self.pool = ConnectionPool(self.origin)
+        self._loops: AsyncConnections | None = None
         self.env_keys = ("JUDGE_OPT_API_KEY", re.sub(r"[^A-Z0-9]", "_", uri.provider.upper()) + "_API_KEY")
-        self.fingerprint: dict[str, Any] = {"kind": "openai", "url": self.pool.url, "model": uri.name}
+        self.fingerprint: dict[str, Any] = {"kind": "openai", "url": self.origin.url, "model": uri.name}
         self._headers = dict(headers or {})
+        self.endpoint = self.origin.url
         self._priced = base_url is None and own is None
         self._left_out: set[str] = set()
         public = {k.lower(): v for k, v in self._headers.items() if k.lower() not in _SECRET_HEADERS}
@@ -76,11 +87,12 @@ class HTTPBackend:
     def complete(self, request: lm15.Request) -> lm15.Response:
         """See `Backend.complete`."""
         body, adaptations = self._fit(to_body(request, self.uri.name))
-        reply = self.post("/chat/completions", body)
-        try:
-            return from_body(reply.body, self.uri.name, adaptations)
-        except NotACompletionError as error:
-            raise lm15.ServerError(f"the endpoint answered 200 with no chat completion: {error}") from None
+        return self._read(self.post("/chat/completions", body), adaptations)
+
+    async def acomplete(self, request: lm15.Request) -> lm15.Response:
+        """See `Backend.acomplete`."""
+        body, adaptations = self._fit(to_body(request, self.uri.name))
+        return self._read(await self.apost("/chat/completions", body), adaptations)
 
     def post(self, path: str, body: Mapping[str, Any]) -> HTTPReply:
         """POST JSON, once.
@@ -88,19 +100,28 @@ class HTTPBackend:
         Raises:
             dspy.lm15.LM15Error: no answer in time, or an answer other than 200.
         """
-        started = time.monotonic()
+        data, started = _encode(body), time.monotonic()
         try:
-            timeout = time_left(self.timeout)
-            if timeout <= 0:
-                raise TimeoutError("the call's deadline passed")
-            reply = self.pool.request("POST", path, _encode(body), self._all_headers(), timeout)
-        except TimeoutError:
-            waited = time.monotonic() - started
-            raise lm15.TimeoutError(f"{self.pool.url}: no whole answer in {waited:.1f} s") from None
-        except (AddressRefusedError, ReplyTooLargeError) as error:
-            raise lm15.InvalidRequestError(f"{self.pool.url}: {error}") from None
-        except (OSError, http.client.HTTPException) as error:
-            raise lm15.TransportError(f"{self.pool.url}: {type(error).__name__}: {error}") from error
+            reply = self.pool.request("POST", path, data, self._all_headers(), self._time_left())
+        except (OSError, ValueError) as error:
+            raise self._lost(error, started) from error
+        if reply.status != 200:
+            raise self._error(reply, body)
+        return reply
+
+    async def apost(self, path: str, body: Mapping[str, Any]) -> HTTPReply:
+        """As `post`, without blocking the event loop."""
+        from aiohttp import ClientError
+
+        if self._loops is None:
+            from judge_opt.llm.aconnection import AsyncConnections
+
+            self._loops = AsyncConnections(self.origin)
+        data, started = _encode(body), time.monotonic()
+        try:
+            reply = await self._loops.request("POST", path, data, self._all_headers(), self._time_left())
+        except (OSError, ValueError, ClientError) as error:
+            raise self._lost(error, started) from error
         if reply.status != 200:
             raise self._error(reply, body)
         return reply
@@ -110,19 +131,19 @@ class HTTPBackend:
         which proves as much."""
         try:
             reply = self.pool.request("GET", "/models", None, self._all_headers(), min(self.timeout, 20.0))
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             raise EndpointUnreachable(
-                f"{self.uri}: no answer from {self.pool.url} ({type(error).__name__}: {error}).",
+                f"{self.uri}: no answer from {self.origin.url} ({type(error).__name__}: {error}).",
                 "Start the server, or correct base_url.",
             ) from error
         if reply.status in (401, 403):
             raise CredentialsError(
-                f"{self.uri}: {self.pool.url} refuses access (HTTP {reply.status}).",
+                f"{self.uri}: {self.origin.url} refuses access (HTTP {reply.status}).",
                 f"Set {' or '.join(self.env_keys)} in the environment.",
             )
         if reply.status >= 500:
             raise EndpointUnreachable(
-                f"{self.uri}: {self.pool.url} is out of order (HTTP {reply.status}).", "Try again later."
+                f"{self.uri}: {self.origin.url} is out of order (HTTP {reply.status}).", "Try again later."
             )
 
     def price(self, usage: lm15.Usage) -> float | None:
@@ -131,6 +152,29 @@ class HTTPBackend:
 
     def close(self) -> None:
         self.pool.close()
+        if self._loops is not None:
+            self._loops.close()
+
+    def _time_left(self) -> float:
+        timeout = time_left(self.timeout)
+        if timeout <= 0:
+            raise TimeoutError("the call's deadline passed")
+        return timeout
+
+    def _read(self, reply: HTTPReply, adaptations: tuple[lm15.Adaptation, ...]) -> lm15.Response:
+        try:
+            return from_body(reply.body, self.uri.name, adaptations)
+        except NotACompletionError as error:
+            raise lm15.ServerError(f"the endpoint answered 200 with no chat completion: {error}") from None
+
+    def _lost(self, error: Exception, started: float) -> lm15.LM15Error:
+        """What it means that no answer came."""
+        url = self.origin.url
+        if isinstance(error, TimeoutError):
+            return lm15.TimeoutError(f"{url}: no whole answer in {time.monotonic() - started:.1f} s")
+        if isinstance(error, AddressRefusedError | ReplyTooLargeError | ValueError):
+            return lm15.InvalidRequestError(f"{url}: {error}")
+        return lm15.TransportError(f"{url}: {type(error).__name__}: {error}")
 
     def _all_headers(self) -> dict[str, str]:
         headers = {

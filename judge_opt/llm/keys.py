@@ -14,11 +14,11 @@ repeat is told apart in four ways, all stripped before the wire:
 import hashlib
 import itertools
 import json
-from json.encoder import encode_basestring_ascii
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import orjson
@@ -103,7 +103,12 @@ class Addresses:
         parts = [self._head]
         if (candidates := _candidates.get()) is not None and (candidate := next(candidates)) > 0:
             parts.append(b'"candidate":%d,' % candidate)
-        parts += [b'"repeat":', canonical_json(index), b',"request":', encode_basestring_ascii(asked).encode()]
+        parts += [
+            b'"repeat":',
+            canonical_json(index),
+            b',"request":',
+            encode_basestring_ascii(asked).encode(),
+        ]
         if (rollout_id := _rollout.get()) is not None:
             parts += [b',"rollout":', canonical_json(rollout_id)]
         parts.append(b',"v":1}')

@@ -41,17 +41,17 @@ class SessionLM(dspy.LM):
             dspy.lm15.LM15Error: what this one request met, after every retry.
         """
         settings = {**self.kwargs, **config}
-        request = self._drafts.request(self.model, messages, settings)
+        request, written = self._drafts.request(self.model, messages, settings)
         with rollout(settings.get("rollout_id"), 1):
-            response: lm15.Response = self.engine.complete(request)
+            response: lm15.Response = self.engine.complete(request, written)
         return response
 
     async def aask(self, messages: Sequence[Mapping[str, Any]], **config: Any) -> lm15.Response:
         """As `ask`, without blocking the event loop."""
         settings = {**self.kwargs, **config}
-        request = self._drafts.request(self.model, messages, settings)
+        request, written = self._drafts.request(self.model, messages, settings)
         with rollout(settings.get("rollout_id"), 1):
-            response: lm15.Response = await self._async_engine_spec.complete(request)
+            response: lm15.Response = await self._async_engine_spec.complete(request, written)
         return response
 
     def copy(self, **kwargs: Any) -> "SessionLM":

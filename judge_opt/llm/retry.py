@@ -9,7 +9,6 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-import tenacity
 from dspy import lm15
 
 cancelled: ContextVar[threading.Event | None] = ContextVar("judge_opt_cancelled", default=None)
@@ -34,6 +33,43 @@ class RetryPolicy:
     timeout: float = 120.0
     deadline: float = 600.0
 
+    def wait_after(self, error: BaseException, attempt: int, key: str, ends: float) -> float | None:
+        """Seconds to wait before the next attempt; None where there is none.
+
+        Args:
+            error: how the attempt failed.
+            attempt: its number, from 1.
+            key: the request's content address: the jitter comes from it, so that a run repeats itself.
+            ends: `time.monotonic()` of the call's deadline.
+        """
+        if attempt >= self.attempts or told_to_stop():
+            return None
+        if learnt(error):
+            wait = 0.0
+        elif is_transient(error):
+            jitter = 1 + 0.25 * random.Random(f"{key}:{attempt}").random()
+            wait = min(self.first_wait * 2 ** (attempt - 1), self.longest_wait) * jitter
+            if (asked := getattr(error, "retry_after", None)) is not None:
+                wait = max(wait, float(asked))
+        else:
+            return None
+        return None if time.monotonic() + wait >= ends else wait
+
+
+def told_to_stop() -> bool:
+    """True where rows are judged in parallel and no further attempt is to be begun."""
+    event = cancelled.get()
+    return event is not None and event.is_set()
+
+
+def sleep(seconds: float) -> None:
+    """Wait, or less where the rows are stopped."""
+    event = cancelled.get()
+    if event is None:
+        time.sleep(seconds)
+    else:
+        event.wait(seconds)
+
 
 def is_transient(error: BaseException) -> bool:
     """True for 408, 429, 5xx, time-outs and lost connections. Quota that is used up is a BillingError,
@@ -44,47 +80,3 @@ def is_transient(error: BaseException) -> bool:
 def learnt(error: BaseException) -> bool:
     """True where the backend has just learnt to leave a setting out, so that asking again can work."""
     return isinstance(error, lm15.UnsupportedFeatureError) and error.feature is not None
-
-
-def retrying(policy: RetryPolicy, key: str, ends: float) -> tenacity.Retrying:
-    """The attempts of one call. The jitter comes from `key`, so that a run repeats itself.
-
-    Args:
-        policy: the bounds.
-        key: the request's content address.
-        ends: `time.monotonic()` of the call's deadline.
-    """
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        if error is None or learnt(error):
-            return 0.0
-        jitter = 1 + 0.25 * random.Random(f"{key}:{state.attempt_number}").random()
-        backoff: float = (
-            min(policy.first_wait * 2 ** (state.attempt_number - 1), policy.longest_wait) * jitter
-        )
-        asked = getattr(error, "retry_after", None)
-        return max(backoff, float(asked)) if asked is not None else backoff
-
-    def stop(state: tenacity.RetryCallState) -> bool:
-        event = cancelled.get()
-        return (
-            state.attempt_number >= policy.attempts
-            or (event is not None and event.is_set())
-            or time.monotonic() + state.upcoming_sleep >= ends
-        )
-
-    def sleep(seconds: float) -> None:
-        event = cancelled.get()
-        if event is None:
-            time.sleep(seconds)
-        else:
-            event.wait(seconds)
-
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda error: is_transient(error) or learnt(error)),
-        wait=wait,
-        stop=stop,
-        sleep=sleep,
-        reraise=True,
-    )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from judge_opt.llm.doors import Door
     from judge_opt.llm.embed import Embedder
     from judge_opt.llm.engine import CallEvent, Engine
+    from judge_opt.llm.limiter import Limiter
 
 
 class Session:
@@ -43,7 +44,8 @@ class Session:
         run_id: names the run in the ledger. A run that is resumed under its old id goes on with what is
             left of `budget`.
         budget: the hard stop of this run; None for no limit.
-        concurrency: how many requests may be in flight at once, over all models.
+        concurrency: how many requests may be in flight at once to one endpoint; None for as many as
+            callers make at once. Either way fewer are sent where the endpoint says that it is too many.
         retry: bounds of each call.
         events: told of every call that has ended; must be quick and must not raise.
     """
@@ -54,11 +56,11 @@ class Session:
         run_id: str | None = None,
         budget: Budget | None = None,
         *,
-        concurrency: int = 16,
+        concurrency: int | None = None,
         retry: RetryPolicy | None = None,
         events: "Callable[[CallEvent], None] | None" = None,
     ) -> None:
-        if concurrency < 1:
+        if concurrency is not None and concurrency < 1:
             raise UsageError(f"concurrency={concurrency} makes no call.", "Give at least 1.")
         self.home = Path(home)
         self.run_id = run_id or ""
@@ -66,10 +68,10 @@ class Session:
         self.concurrency = concurrency
         self.retry = retry or RetryPolicy()
         self.events = events
-        self.slots = threading.BoundedSemaphore(concurrency)
         self.store = CallStore(self.home / "calls.db")
         self._lock = threading.RLock()
         self._doors: dict[bytes, Door] = {}
+        self._limiters: dict[str, Limiter] = {}
         self._lms: dict[bytes, dspy.LM] = {}
         self._embedders: dict[bytes, Embedder] = {}
         self._executor: ThreadPoolExecutor | None = None
@@ -98,7 +100,9 @@ class Session:
             base_url: an OpenAI-compatible endpoint; None for the provider's own.
             temperature, max_tokens, seed: sampling; None leaves the endpoint's default.
             extra_headers: sent with every request; never stored.
-            options: for the backend itself, such as the context length of a local model.
+            options: for the backend itself, such as the context length of a local model; and what the
+                endpoint grants, under LiteLLM's names: `rpm` and `tpm`, requests and tokens a minute,
+                `max_parallel_requests`.
             **params: further sampling parameters. Those that DSPy does not know, such as `min_p`, are
                 sent to the endpoint as they are.
 
@@ -185,6 +189,21 @@ class Session:
                 self._embedders[key] = make_embedder(self, uri, base_url, dict(options or {}))
             return self._embedders[key]
 
+    def limiter(self, endpoint: str, most: int | None = None) -> "Limiter":
+        """The queue before an endpoint, one for all models and embedders there.
+
+        Args:
+            endpoint: its address.
+            most: calls that it can take at once; None where only the session's `concurrency` counts.
+        """
+        with self._lock:
+            if endpoint not in self._limiters:
+                ceilings = [limit for limit in (self.concurrency, most) if limit is not None]
+                from judge_opt.llm.limiter import Limiter
+
+                self._limiters[endpoint] = Limiter(min(ceilings, default=None))
+            return self._limiters[endpoint]
+
     def check(self, uri: str, base_url: str | None = None) -> None:
         """Prove that a model can be asked, before any paid call; see `Backend.check`."""
         self.backend(uri, base_url).check()
@@ -194,10 +213,12 @@ class Session:
         return self.store.summary(None if everything else self.run_id)
 
     def executor(self) -> ThreadPoolExecutor:
-        """Threads for asynchronous calls, as many as may be in flight."""
+        """Threads for asynchronous calls to models that have no asynchronous interface."""
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(self.concurrency, thread_name_prefix="judge-opt-call")
+                self._executor = ThreadPoolExecutor(
+                    self.concurrency or _THREADS, thread_name_prefix="judge-opt-call"
+                )
             return self._executor
 
     def close(self) -> None:
@@ -231,26 +252,33 @@ class Session:
         extra_headers: Mapping[str, str] | None,
         options: Mapping[str, Any] | None,
     ) -> "Door":
-        from judge_opt.llm.doors import Door, connect
+        from judge_opt.llm.doors import Door, connect, split_limits
         from judge_opt.llm.purchase import Purchaser
 
         parsed = ModelURI.parse(uri)
-        key = _memo(str(parsed), base_url, dict(extra_headers or {}), dict(options or {}))
+        limits, options = split_limits(options)
+        key = _memo(str(parsed), base_url, dict(extra_headers or {}), options)
         with self._lock:
             door = self._doors.get(key)
             if door is None:
                 backend = connect(parsed, base_url, extra_headers, options, self.retry.timeout)
-                own_limit = getattr(backend, "max_concurrency", None)
+                limiter = self.limiter(
+                    getattr(backend, "endpoint", key.decode()), getattr(backend, "max_concurrency", None)
+                )
                 purchaser = Purchaser(
                     str(parsed),
                     budget=self.budget,
                     policy=self.retry,
                     price=backend.price,
                     env_keys=getattr(backend, "env_keys", ()),
-                    slots=threading.BoundedSemaphore(own_limit) if own_limit else self.slots,
+                    limiter=limiter,
                 )
                 door = self._doors[key] = Door(backend, purchaser)
+            door.purchaser.limiter.set_limits(**limits)
             return door
+
+
+_THREADS = 64
 
 
 def _plain(value: Any) -> Any:

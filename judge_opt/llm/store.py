@@ -8,13 +8,15 @@ Every row carries the SHA-256 of its content. A row that does not match is an In
 reply and never silently bought again: the file was edited or the disk is failing, and both must be seen.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ import orjson
 from judge_opt.core.errors import IntegrityError, JudgeOptError
 from judge_opt.core.hashing import canonical_json
 from judge_opt.core.killpoints import reach
+from judge_opt.llm.commits import Entry, GroupCommit
 from judge_opt.llm.ledger import LedgerLine, LedgerRow
 
 SCHEMA_VERSION = 1
@@ -62,6 +65,8 @@ FROM ledger WHERE ? IS NULL OR run_id = ? GROUP BY purpose, model ORDER BY purpo
 class CallStore:
     """Replies, ledger and embedding vectors. Safe from many threads and many processes at once.
 
+    Reads have a connection of their own, so that none waits for a commit on its way to the disk.
+
     Args:
         path: the SQLite file; made, with its folder, where it does not exist.
 
@@ -72,10 +77,7 @@ class CallStore:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._lock = threading.RLock()
-        self._held: list[tuple[Any, ...]] = []
-        self._connection: sqlite3.Connection | None = None
-        self._pid = 0
+        self._start()
         with self._database():
             pass
 
@@ -89,36 +91,60 @@ class CallStore:
         reply: dict[str, Any] = orjson.loads(row[0])
         return reply
 
-    def put(self, key: str, reply: Mapping[str, Any], row: LedgerRow) -> dict[str, Any]:
+    def holds(self, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` that have a reply."""
+        found: set[str] = set()
+        todo = list(keys)
+        with self._database() as db:
+            for start in range(0, len(todo), 500):
+                part = todo[start : start + 500]
+                marks = ",".join("?" * len(part))
+                query = f"SELECT key FROM replies WHERE key IN ({marks})"  # noqa: S608 - question marks
+                found.update(row[0] for row in db.execute(query, part))
+        return found
+
+    def put(self, key: str, reply: dict[str, Any], row: LedgerRow) -> dict[str, Any]:
         """Commit a bought reply and its ledger row in one transaction; on the disk when this returns.
 
         Returns:
-            The reply under `key`: this one, or the one that another process stored first, so that every
-            process goes on with the same bytes.
+            The reply under `key`: this very one, or the one that another process stored first, so that
+            every process goes on with the same bytes.
         """
-        body = canonical_json(reply)
-        sha = _digest(key, body)
-        with self._transaction() as db:
-            inserted = db.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", (key, body, sha)).rowcount
-            db.execute(_INSERT, _values(row))
-        reach("llm.committed")
-        stored: dict[str, Any] | None = orjson.loads(body) if inserted else self.get(key)
-        assert stored is not None
-        return stored
+        entry = _entry(key, reply, row)
+        self._queue().commit(entry)
+        return self._committed(entry, key, reply)
+
+    async def aput(self, key: str, reply: dict[str, Any], row: LedgerRow) -> dict[str, Any]:
+        """As `put`, without blocking the event loop. Once begun, a cancellation does not undo it."""
+        entry = _entry(key, reply, row)
+        await self._acommit(entry)
+        return self._committed(entry, key, reply)
 
     def record(self, row: LedgerRow) -> None:
         """Book a call without a reply: a failure (durable at once) or a cache hit (held in memory)."""
-        with self._lock:
-            self._held.append(_values(row))
-            if not row.cached or len(self._held) >= _HITS_HELD:
-                self.flush()
+        if not row.cached:
+            self._queue().commit(Entry(None, _values(row)))
+            return
+        queue = self._queue()
+        self._held.append(_values(row))
+        if len(self._held) >= _HITS_HELD:
+            queue.commit(Entry(None, None))
+
+    async def arecord(self, row: LedgerRow) -> None:
+        """As `record`, without blocking the event loop."""
+        if not row.cached:
+            await self._acommit(Entry(None, _values(row)))
+            return
+        queue = self._queue()
+        self._held.append(_values(row))
+        if len(self._held) >= _HITS_HELD:
+            queue.commit_soon(Entry(None, None))
 
     def flush(self) -> None:
         """Write the cache hits that are held in memory."""
-        with self._lock:
-            if self._held:
-                with self._transaction():
-                    pass
+        queue = self._queue()
+        if self._held:
+            queue.commit(Entry(None, None))
 
     def summary(self, run_id: str | None = None) -> list[LedgerLine]:
         """Sums by purpose and model, of one run or of everything, ordered by purpose and model."""
@@ -143,16 +169,17 @@ class CallStore:
     def put_vectors(self, model: str, vectors: Mapping[str, bytes]) -> None:
         """Store float32 bytes by text hash; the vector that was stored first stays."""
         rows = [(model, name, data, _digest(model, name, data)) for name, data in vectors.items()]
-        with self._transaction() as db:
+        with self._database(writing=True) as db, _transaction(db):
             db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         """Write what is held and close the file. The store opens it again when it is used again."""
-        with self._lock:
-            self.flush()
-            if self._connection is not None and self._pid == os.getpid():
-                self._connection.close()
-            self._connection = None
+        self.flush()
+        self._commits.close()
+        with self._write_lock, self._read_lock:
+            for connection in self._connections.values():
+                connection.close()
+            self._connections.clear()
 
     def _verify(self, sha: str, what: str, *content: str | bytes) -> None:
         if _digest(*content) != sha:
@@ -161,32 +188,90 @@ class CallStore:
                 "Restore the file from a backup, or move it away to buy its calls again.",
             )
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction that also carries the cache hits that were held."""
-        with self._database() as db:
-            held, self._held = self._held, []
+    def _start(self) -> None:
+        """Locks and queues of this process: a fork begins with its own."""
+        self._pid = os.getpid()
+        self._read_lock = threading.Lock()
+        self._write_lock = threading.Lock()
+        self._connections: dict[bool, sqlite3.Connection] = {}
+        self._held: deque[tuple[Any, ...]] = deque()
+        self._commits = GroupCommit(self._write)
+
+    def _own(self) -> None:
+        if self._pid != os.getpid():
+            _CROSSED_A_FORK.extend(self._connections.values())
+            self._start()
+
+    def _queue(self) -> GroupCommit:
+        self._own()
+        return self._commits
+
+    async def _acommit(self, entry: Entry) -> None:
+        entry.future = asyncio.get_running_loop().create_future()
+        self._queue().commit_soon(entry)
+        await asyncio.shield(entry.future)
+        if entry.error is not None:
+            raise entry.error
+
+    def _committed(self, entry: Entry, key: str, reply: dict[str, Any]) -> dict[str, Any]:
+        reach("llm.committed")
+        if entry.inserted:
+            return reply
+        stored = self.get(key)
+        assert stored is not None
+        return stored
+
+    def _write(self, batch: Sequence[Entry]) -> None:
+        """One transaction for `batch` and for the cache hits that are held."""
+        replies = [entry.reply for entry in batch if entry.reply is not None]
+        rows = [entry.row for entry in batch if entry.row is not None]
+        hits: list[tuple[Any, ...]] = []
+        began = False
+        with self._database(writing=True) as db:
             try:
+                while self._held:
+                    hits.append(self._held.popleft())
                 db.execute("BEGIN IMMEDIATE")
-                db.executemany(_INSERT, held)
-                yield db
+                began = True
+                new = db.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", replies).rowcount
+                db.executemany(_INSERT, hits + rows)
                 db.execute("COMMIT")
-            except BaseException:
-                self._held = held + self._held
+            except BaseException as error:
+                stored = began and not db.in_transaction and not isinstance(error, Exception)
                 if db.in_transaction:
                     db.execute("ROLLBACK")
+                if stored:  # Ctrl-C after the commit
+                    self._mark(batch, 0)
+                else:
+                    self._held.extendleft(reversed(hits))
                 raise
+        self._mark(batch, new)
+
+    def _mark(self, batch: Sequence[Entry], new: int) -> None:
+        """Say of each entry that it is stored, and whether its reply was the first under its key."""
+        bought = [entry for entry in batch if entry.reply is not None]
+        first: dict[str, bytes | None] = {}
+        for entry in bought:
+            key, body, _ = entry.reply  # type: ignore[misc]
+            entry.inserted = new == len(bought) or (key not in first and self._body(key) == body)
+            first.setdefault(key, body)
+        for entry in batch:
+            entry.done = True
+
+    def _body(self, key: str) -> bytes | None:
+        with self._database() as db:
+            row = db.execute("SELECT response FROM replies WHERE key = ?", (key,)).fetchone()
+        return None if row is None else bytes(row[0])
 
     @contextlib.contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+    def _database(self, writing: bool = False) -> Iterator[sqlite3.Connection]:
+        self._own()
+        with self._write_lock if writing else self._read_lock:
             try:
-                if self._connection is None or self._pid != os.getpid():
-                    if self._connection is not None:
-                        _CROSSED_A_FORK.append(self._connection)
-                        self._held = []
-                    self._connection = self._open()
-                yield self._connection
+                connection = self._connections.get(writing)
+                if connection is None:
+                    connection = self._connections[writing] = self._open()
+                yield connection
             except sqlite3.OperationalError as error:
                 raise JudgeOptError(
                     f"{self.path}: cannot be read or written ({error}).",
@@ -203,7 +288,6 @@ class CallStore:
                 ) from error
 
     def _open(self) -> sqlite3.Connection:
-        self._pid = os.getpid()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self.path, timeout=30.0, isolation_level=None, check_same_thread=False)
         try:
@@ -228,6 +312,27 @@ class CallStore:
             db.close()
             raise
         return db
+
+
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """A write transaction."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _entry(key: str, reply: Mapping[str, Any], row: LedgerRow) -> Entry:
+    try:
+        body = orjson.dumps(reply, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # text that UTF-8 cannot carry
+        body = canonical_json(reply)
+    return Entry((key, body, _digest(key, body)), _values(row))
 
 
 def _digest(*content: str | bytes) -> str:

@@ -80,7 +80,7 @@ def test_the_request_is_the_one_that_dspy_builds(messages, own, config):
         return
     drafts = Drafts()
     for _ in range(2):  # the second time from what it remembers
-        assert drafts.request(lane.model, messages, {**own, **config}) == theirs
+        assert drafts.request(lane.model, messages, {**own, **config})[0] == theirs
 
 
 @given(

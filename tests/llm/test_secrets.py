@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from judge_opt.core.errors import CredentialsError, EndpointUnreachable, RequestRejected, UsageError
-from judge_opt.llm.connection import AddressRefusedError, ConnectionPool, _refuse_metadata
+from judge_opt.llm.connection import AddressRefusedError, Origin, refuse_metadata
 from judge_opt.testing.fault_server import FaultServer, Reply
 
 CANARY = "sk-canary-5f2d9e"
@@ -56,7 +56,7 @@ def test_a_key_of_another_provider_is_not_sent(session, server, monkeypatch):
 )
 def test_metadata_addresses_are_refused(address):
     with pytest.raises(AddressRefusedError):
-        _refuse_metadata(address)
+        refuse_metadata(address)
 
 
 def test_the_guard_is_on_the_path_of_every_connection(session, server, monkeypatch):
@@ -67,7 +67,7 @@ def test_the_guard_is_on_the_path_of_every_connection(session, server, monkeypat
         seen.append(address)
         raise AddressRefusedError(f"{address} is refused")
 
-    monkeypatch.setattr("judge_opt.llm.connection._refuse_metadata", guard)
+    monkeypatch.setattr("judge_opt.llm.connection.refuse_metadata", guard)
     with pytest.raises(RequestRejected):
         session.lm("openai:/any", base_url=server.base_url.replace("127.0.0.1", "localhost"))("q")
     assert seen
@@ -76,7 +76,7 @@ def test_the_guard_is_on_the_path_of_every_connection(session, server, monkeypat
 
 def test_ordinary_addresses_pass():
     for address in ("127.0.0.1", "::1", "10.1.2.3", "8.8.8.8"):
-        _refuse_metadata(address)
+        refuse_metadata(address)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_ordinary_addresses_pass():
 )
 def test_malformed_base_urls(url):
     with pytest.raises(UsageError) as caught:
-        ConnectionPool(url)
+        Origin(url)
     assert "u:p" not in str(caught.value)
 
 
@@ -106,7 +106,7 @@ def test_check(session, server):
 
 
 def test_a_large_answer_is_cut_off(session, server, monkeypatch):
-    monkeypatch.setattr("judge_opt.llm.connection._LARGEST_REPLY", 1000)
+    monkeypatch.setattr("judge_opt.llm.connection.LARGEST_REPLY", 1000)
     server.script(Reply(text="x" * 5000))
     with pytest.raises(RequestRejected, match="larger than"):
         session.lm("openai:/any", base_url=server.base_url)("q")
