@@ -98,11 +98,25 @@ def render_trace(trace: Any, budget: int = 4000) -> TraceView:
     check_budget(budget)
     tree = read_tree(trace)
     room = characters(budget)
+    share = 6 * room // 10
+    while True:
+        view = _render(tree, room, share)
+        unused = room - len(view.text)
+        if view.shown == view.spans or unused < room // 8 or share == room:
+            return view
+        share = min(share + unused, room)  # what the values did not want shows more spans
+
+
+def _render(tree: SpanTree, room: int, share: int) -> TraceView:
+    """Args:
+    room: characters of the whole text.
+    share: how many of them the lines of spans may take, and the mentions of what is omitted below them.
+    """
     seen = Seen()
     own = [("input", tree.inputs), ("output", tree.outputs)]
     parts = [Part(name, value, 16) for name, value in own if value is not None]
     blocks = [_block(0, summary(tree), parts, seen, room)]
-    share = 6 * (room - len(blocks[0].line) - _OMITTED) // 10
+    share -= len(blocks[0].line) + 1 + _OMITTED
     for span, line in _chosen(tree, share):
         blocks.append(_block(span.number, line, parts_of(span), seen, room))
     _allot(blocks, room - _gaps(blocks, len(tree.spans)))
@@ -134,7 +148,8 @@ def _chosen(tree: SpanTree, room: int) -> list[tuple[Span, str]]:
     else:
         return whole
     picked: dict[int, Span] = {}
-    left = room - 2 * _GAP
+    left = room - _GAP
+    edges = {0, len(tree.spans) + 1}
     classes = _classes(tree.spans)
     for fraction in (2, 1):  # no class takes more than half of what is left before each had its turn
         for spans in classes:
@@ -142,7 +157,8 @@ def _chosen(tree: SpanTree, room: int) -> list[tuple[Span, str]]:
             for span in _ends_first(spans):
                 if span.number in picked:
                     continue
-                cost = _cost(span, span_line(span, above=-1)) + _GAP
+                beside = sum(n in picked or n in edges for n in (span.number - 1, span.number + 1))
+                cost = _cost(span, span_line(span, above=-1)) + _GAP * (1 - beside)
                 if left - cost < most:
                     break
                 left -= cost

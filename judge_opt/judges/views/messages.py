@@ -82,7 +82,7 @@ def raw_messages(value: Any) -> Sequence[Any] | None:
         if len(value) == 1 and isinstance(value[0], list):  # one batch of LangChain's
             value = value[0]
         if value and all(is_message(one) for one in value):
-            return value
+            return list(value)
     return None
 
 
