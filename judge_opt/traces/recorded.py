@@ -68,6 +68,14 @@ def load_by_id(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Trace
     return found
 
 
+def delete(connection: sa.Connection, ids: Iterable[str]) -> int:
+    """Erases traces; their tags and assessments go with them. Returns how many there were."""
+    gone = 0
+    for some in chunks(ids):
+        gone += connection.execute(sa.delete(traces).where(traces.c.id.in_(some))).rowcount
+    return gone
+
+
 def check_same(row: dict[str, Any], tags: dict[str, str], digest: str, stored: dict[str, str]) -> None:
     """Raises Conflict where a trace that is stored under `digest` and `stored` tags differs from `row`."""
     if digest != row["content_hash"]:

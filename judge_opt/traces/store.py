@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
 
-from judge_opt.core.errors import UsageError
+from judge_opt.core.errors import NotFound, UsageError
 from judge_opt.core.values import ValueType
 from judge_opt.traces import assessments as words
 from judge_opt.traces import recorded, rows, search
@@ -166,6 +166,28 @@ class Store:
             )
             connection.execute(sa.insert(trace_tags).values(trace_seq=seq, key=key, value=value))
 
+    def delete_tag(self, trace_id: str, key: str) -> None:
+        """Removes one tag of a trace.
+
+        Raises:
+            NotFound: there is no such trace, or it has no such tag.
+        """
+        with self.database.write() as connection:
+            seq = words.trace_number(connection, trace_id, self.database.name)
+            tag = sa.and_(trace_tags.c.trace_seq == seq, trace_tags.c.key == key)
+            if connection.execute(sa.delete(trace_tags).where(tag)).rowcount == 0:
+                raise NotFound(f"Trace {trace_id!r} has no tag {key!r}.", "Check the key.")
+
+    def delete_traces(self, trace_ids: Iterable[str]) -> int:
+        """Erases traces with their tags and all that was said of them, in one transaction. Registered
+        judges and frozen splits hold copies and do not change.
+
+        Returns:
+            How many there were; an id that is not there is no error.
+        """
+        with self.database.write() as connection:
+            return recorded.delete(connection, trace_ids)
+
     # -- assessments
 
     def log_feedback(
@@ -243,15 +265,19 @@ class Store:
         rationale: str | None = None,
         rater: str | None = None,
         *,
+        source: AssessmentSource | SourceType | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Assessment:
         """A person's correction of one current assessment, whoever made it; the old one stays as history.
+
+        Args:
+            source: who corrects, where it is no person.
 
         Raises:
             NotFound: there is no such assessment.
             Conflict: it is not current any more.
         """
-        source = words.source_of(None, rater)
+        source = words.source_of(source, rater)
         with self.database.write() as connection:
             old = words.get(connection, assessment_id)
             new = replace(

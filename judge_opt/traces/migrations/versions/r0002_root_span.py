@@ -27,7 +27,9 @@ def upgrade() -> None:
 def _fill(connection: sa.Connection) -> None:
     """Computes the columns of the traces that are there. On its own, without the code of today: a migration
     must do the same for ever."""
-    columns = [sa.column(name) for name in ("seq", "spans_json", "name", "status", "execution_time_ms")]
+    columns: list[sa.ColumnClause[Any]] = [
+        sa.column(name) for name in ("seq", "spans_json", "name", "status", "execution_time_ms")
+    ]
     traces = sa.table("traces", *columns)
     last = 0
     while True:
