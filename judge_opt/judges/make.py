@@ -65,10 +65,7 @@ def make_judge(
         UsageError: the name, the URI or a parameter is wrong.
         TemplateError: the template or the value type is wrong.
     """
-    if not _NAME.match(name):
-        raise UsageError(
-            f"{name[:60]!r} cannot name a judge.", "Use letters, digits, blank, '.', '_' or '-'; at most 100."
-        )
+    check_name(name)
     uri = ModelURI.parse(model)
     value_type = ValueType.of(feedback_value_type)
     if value_type.kind == "text" and generate_rationale_first:
@@ -113,6 +110,16 @@ def make_judge(
     if trace_mode != "view":
         raise UsageError(f"trace_mode={trace_mode!r} is not known.", 'Use "view" or "agent".')
     return Judge(name, template, value_type, model, **made)
+
+
+def check_name(name: str) -> None:
+    """Raises:
+    UsageError: this cannot name a judge.
+    """
+    if not _NAME.match(name):
+        raise UsageError(
+            f"{name[:60]!r} cannot name a judge.", "Use letters, digits, blank, '.', '_' or '-'; at most 100."
+        )
 
 
 def _swapped(
