@@ -37,7 +37,9 @@ def find_judge(reference: str, home: Path) -> "Judge":
     if folder.is_dir():
         from judge_opt.judges.stored import read_judge
 
-        return read_judge(folder / "judge" if (folder / "judge" / "judge.json").is_file() else folder)
+        ours = folder.resolve().is_relative_to(home.resolve())  # a run's own judge; else from anybody
+        run = folder / "judge"
+        return read_judge(run if (run / "judge.json").is_file() else folder, trust_base_url=ours)
     name, version = parse_reference(reference)
     from judge_opt.registry.judges import get_judge, registry_path
 

@@ -441,7 +441,8 @@ class Judge(dspy.Module):
         save_judge(self, Path(path))
 
     def load(self, path: str | Path, *_: Any, **__: Any) -> None:
-        """Become the judge that was saved to a folder. DSPy's habit; `judge_opt.load_judge` is plainer.
+        """Become the judge that was saved to a folder, at this one's `base_url`. DSPy's habit;
+        `judge_opt.load_judge` is plainer.
 
         Raises:
             UsageError: the folder holds a judge of another kind.
@@ -449,7 +450,7 @@ class Judge(dspy.Module):
         """
         from judge_opt.judges.stored import read_judge
 
-        other = read_judge(Path(path))
+        other = read_judge(Path(path), base_url=self.base_url)
         if type(other) is not type(self):
             raise UsageError(f"{path} holds a {other.kind}, not a {self.kind}.", "Use judge_opt.load_judge.")
         self.__dict__.update(other.__dict__)

@@ -14,6 +14,7 @@ from judge_opt.core.files import write_bytes
 from judge_opt.core.hashing import content_hash, file_sha256
 from judge_opt.core.structured import to_json
 from judge_opt.core.values import ValueType
+from judge_opt.judges.endpoints import checked_endpoints
 from judge_opt.judges.judge import Judge
 from judge_opt.judges.options import AskOptions
 from judge_opt.judges.template import Template
@@ -66,12 +67,23 @@ def load_judge(state: dict[str, Any], blobs: dict[str, bytes]) -> Judge:
         IntegrityError: it is from a newer version, or a part is missing. The judge is never loaded without
             what it learned.
     """
-    if state.get("kind") not in KINDS or state.get("schema", 0) > SCHEMA:
+    schema = state.get("schema")
+    if state.get("kind") not in KINDS or not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
         raise IntegrityError(
             f"This is no judge that schema {SCHEMA} can read (kind {state.get('kind')!r}, "
-            f"schema {state.get('schema')!r}).",
+            f"schema {schema!r}).",
             "Upgrade judge_opt.",
         )
+    try:
+        return _load(state, blobs)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise IntegrityError(
+            f"The judge's stored state is malformed ({type(error).__name__}: {ascii(str(error))[:80]}).",
+            "Restore it from a backup or a bundle, or align the judge again.",
+        ) from error
+
+
+def _load(state: dict[str, Any], blobs: dict[str, bytes]) -> Judge:
     value_type = ValueType.from_json(state["value_type"])
     judge = _class_of(state["kind"]).from_state(
         state.get("extra") or {},
@@ -109,13 +121,20 @@ def save_judge(judge: Judge, folder: Path) -> None:
     write_bytes(folder / "judge.json", json.dumps(body, ensure_ascii=True, indent=1).encode("ascii"))
 
 
-def read_judge(folder: Path) -> Judge:
+def read_judge(folder: Path | str, *, trust_base_url: bool = False, base_url: str | None = None) -> Judge:
     """A judge that `save_judge` wrote.
+
+    Args:
+        trust_base_url: the addresses of endpoints that are stored with it are known to be good. A folder may
+            come from anybody: see `judge_opt.judges.endpoints`.
+        base_url: used instead of every address in it.
 
     Raises:
         NotFound: no judge there.
+        UsageError: it names an address, and neither argument says what to do with it.
         IntegrityError: a file does not match its hash; the message names it.
     """
+    folder = Path(folder)
     path = folder / "judge.json"
     if not path.is_file():
         raise NotFound(f"There is no judge in {folder.name}.", "Give the folder that holds judge.json.")
@@ -127,10 +146,15 @@ def read_judge(folder: Path) -> Judge:
         raise IntegrityError("judge.json is not whole.", remedy) from None
     if content_hash(body) != stated:
         raise IntegrityError("judge.json does not match its hash.", remedy)
+    if not isinstance(body.get("judge"), dict) or not isinstance(body.get("blobs"), dict):
+        raise IntegrityError("judge.json is not whole.", remedy)
     blobs = {}
     for name, sha256 in body["blobs"].items():
         blob = folder / Path(name).name
         if not blob.is_file() or file_sha256(blob) != sha256:
             raise IntegrityError(f"{name} is missing or does not match its hash.", remedy)
         blobs[name] = blob.read_bytes()
-    return load_judge(body["judge"], blobs)
+    state = checked_endpoints(
+        body["judge"], f"The judge in {folder.name}", trust_base_url=trust_base_url, base_url=base_url
+    )
+    return load_judge(state, blobs)

@@ -122,7 +122,7 @@ def test_bootstrapped_demos_reach_the_prompt_and_survive_saving(judge, server, t
     ).compile(judge, trainset=rows)
     assert compiled.predict.demos
     save_judge(compiled, tmp_path / "j")
-    loaded = read_judge(tmp_path / "j")
+    loaded = read_judge(tmp_path / "j", trust_base_url=True)
     asked = server.completions
     assert loaded(outputs="5 please").value is True
     assert server.completions == asked + 1
@@ -151,7 +151,7 @@ def test_a_damaged_judge_is_never_loaded(judge, tmp_path, damage):
         }[damage]
     )
     with pytest.raises(IntegrityError):
-        read_judge(tmp_path / "j")
+        read_judge(tmp_path / "j", trust_base_url=True)
 
 
 def test_extra_headers_are_not_stored(server, tmp_path):

@@ -1,0 +1,95 @@
+"""The addresses in a judge that came from elsewhere are not believed.
+
+A judge is stored with the `base_url` of its endpoint. Whoever loads it sends there what is judged, and the
+API key that the environment holds for the provider. A judge that somebody handed over could so collect
+both. So a judge from a bundle, or from a folder, is loaded with its addresses only where the loader says
+that they are known to be good, or gives one to use instead:
+
+    judge = load_judge("handed/over", trust_base_url=True)
+    judge = load_judge("handed/over", base_url="http://localhost:8000/v1")
+
+The same goes for parameters that could carry an address to the endpoint's client: only those that shape a
+sample are taken. A judge of a provider's own endpoint needs none of this. What was registered here is ours.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from judge_opt.core.errors import IntegrityError, UsageError
+
+SAMPLING = frozenset(
+    (
+        "temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k", "min_p", "stop", "seed",
+        "logprobs", "top_logprobs", "frequency_penalty", "presence_penalty", "repetition_penalty",
+        "logit_bias", "reasoning_effort", "rollout_id", "service_tier",
+    )
+)  # fmt: skip
+"""Parameters that say how to sample, and nothing of where to."""
+
+
+def checked_endpoints(
+    state: dict[str, Any], what: str, *, trust_base_url: bool = False, base_url: str | None = None
+) -> dict[str, Any]:
+    """The state of a judge (see `judge_opt.judges.stored.dump_judge`) as it may be loaded.
+
+    Args:
+        what: names the judge in errors.
+        trust_base_url: its addresses and parameters are known to be good; it is returned as it is.
+        base_url: replaces every address in it, also those of its jurors and of its memory's embedder.
+
+    Raises:
+        UsageError: it holds an address or a parameter that is not trusted; the message shows it.
+        IntegrityError: it is no judge's state.
+    """
+    import copy
+
+    if trust_base_url and base_url is None:
+        return state
+    state = copy.deepcopy(state)
+    for part in _parts(state):
+        if (found := part.get("base_url")) is None:
+            continue
+        if base_url is not None:
+            part["base_url"] = base_url
+        else:
+            raise UsageError(
+                f"{what} came from elsewhere and would send what it judges, and your key, to "
+                f"{ascii(found)[:120]}.",
+                "Load it with trust_base_url=True if you know that address, or with base_url= and your own.",
+            )
+    for part in _parts(state):
+        params = part.get("params") or {}
+        unknown = sorted(set(params) - SAMPLING) if isinstance(params, dict) else ["params"]
+        if unknown and not trust_base_url:
+            raise UsageError(
+                f"{what} came from elsewhere and sets {ascii(unknown[0])[:60]}, which could send your key to "
+                "another address.",
+                "Load it with trust_base_url=True if you know what it does there, or leave it out.",
+            )
+    return state
+
+
+def _parts(state: Any) -> Iterator[dict[str, Any]]:
+    """Everything in a judge's state that can have an address: itself, its memory, its jurors and theirs.
+
+    What it judged (examples, demos) is data, and is not looked at.
+    """
+    if not isinstance(state, dict):
+        raise IntegrityError("A judge's state is no object.", "Ask for it again from its source.")
+    yield state
+    if isinstance(memory := state.get("memory"), dict):
+        yield memory
+    yield from _nested(state.get("extra"))
+
+
+def _nested(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if "template" in value and "kind" in value:
+            yield from _parts(value)
+        else:
+            yield value
+            for inner in value.values():
+                yield from _nested(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _nested(inner)
