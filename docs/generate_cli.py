@@ -15,6 +15,7 @@ COMMANDS = (
     "",
     "align",
     "evaluate",
+    "compare",
     "judge",
     "label import",
     "report",

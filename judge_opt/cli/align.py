@@ -61,7 +61,7 @@ def align(
     _confirm(prepared, yes)
     from judge_opt.cli.progress import make_progress
 
-    with quiet.logged_to(prepared.plan.folder / "run.log"), make_progress() as progress, _one_stop():
+    with quiet.logged_to(prepared.plan.folder / "run.log"), make_progress() as progress, one_stop():
         try:
             outcome = run(prepared, on_event=progress.event, on_call=progress.call)
         except KeyboardInterrupt:
@@ -130,7 +130,7 @@ def _confirm(prepared: "Prepared", yes: bool) -> None:
 
 
 @contextmanager
-def _one_stop() -> Iterator[None]:
+def one_stop() -> Iterator[None]:
     """The first Ctrl-C stops in order, the second does not wait, the third ends the process."""
     seen = 0
 

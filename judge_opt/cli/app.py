@@ -8,6 +8,7 @@ import typer
 
 from judge_opt.cli import (
     align,
+    compare,
     doctor,
     evaluate,
     judge,
@@ -33,7 +34,8 @@ app = typer.Typer(
 )
 
 app.command("align", epilog=align.EXIT_CODES)(align.align)
-app.command("evaluate")(evaluate.evaluate)
+app.command("evaluate", epilog=evaluate.EXIT_CODES)(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("judge")(judge.judge)
 app.add_typer(label.app, name="label")
 app.command("report")(report.report)

@@ -68,7 +68,7 @@ class Agent:
             return plain(made, "the output"), None
         except DataError as error:
             return None, error.message
-        except Exception as error:  # noqa: BLE001 - whatever a user's agent raises is its row's failure
+        except Exception as error:
             known = unwrap(error)
             if isinstance(known, _STOPS) and is_fatal(error):
                 raise known from error

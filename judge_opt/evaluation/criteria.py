@@ -134,7 +134,8 @@ def decide(
         )
     covered = metrics.coverage.value or 0.0
     if name != "coverage" and covered < min_coverage:
-        why = f"Only {100 * covered:.0f} % of the rows were judged; below {100 * min_coverage:.0f} % nothing is decided."
+        share = f"{100 * covered:.0f} % of the rows were judged"
+        why = f"Only {share}; below {100 * min_coverage:.0f} % nothing is decided."
         return Outcome(criterion=criterion.text, status="undecided", figure=figure, why=why)
     status = _status(criterion, figure)
     return Outcome(

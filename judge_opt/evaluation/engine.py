@@ -19,7 +19,6 @@ from judge_opt.evaluation.agent import Agent
 from judge_opt.evaluation.board import Board, said_json
 from judge_opt.evaluation.journal import Journal
 from judge_opt.evaluation.recording import Word, new_trace_id, record
-
 from judge_opt.evaluation.scorers import Scorer
 from judge_opt.evaluation.tally import Tally, tallied
 from judge_opt.llm.parallel import map_threads

@@ -150,7 +150,9 @@ def _figures(
     figures: dict[str, Figure] = {}
     if value_type.kind == "bool" and not value_type.optional:
         return {"mean": share(_numbers(values, value_type), group, **how)}
-    if value_type.scale == "numeric" or value_type.kind in ("int", "float") and value_type.scale == "ordered":
+    if value_type.scale == "numeric" or (
+        value_type.kind in ("int", "float") and value_type.scale == "ordered"
+    ):
         numbers = _numbers(values, value_type)
         figures["mean"] = mean(numbers, group, **how)
         for name, level in QUANTILES.items():

@@ -121,7 +121,7 @@ def _of_mapping(record: Mapping[str, Any], number: int, group: str | None) -> Ro
     trace_id = _text(record.get("trace_id"), f"{where} trace_id") or (of_trace.id if of_trace else None)
     name = _text(named, f"{where} id") or trace_id or ""
     place = _text(record.get("group"), f"{where} group") or session or name
-    labels = _labels(record, where) or (dict(of_trace.labels) if of_trace else {})
+    labels: Mapping[str, Mapping[str, Any]] = _labels(record, where) or (of_trace.labels if of_trace else {})
     row = Row(name, place, fields, session, trace_id, labels)
     return row if group is None else _regrouped(row, group, record)
 

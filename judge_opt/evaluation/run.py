@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from judge_opt.core.errors import UsageError
+from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.killpoints import reach
 from judge_opt.core.text import nearest
 from judge_opt.evaluation import folder as folders
@@ -124,6 +124,7 @@ def evaluate(
     if agent is not None:
         for row in rows:
             agent.check(row)
+    _check_labels(rows, labels or {})
     outer = current_session() if home is None else None
     place = Path(home) if home is not None else outer.home  # type: ignore[union-attr]
     config = Config(
@@ -223,6 +224,16 @@ def list_evaluations(home: "Path | str | None" = None) -> list[str]:
 
 def _home(home: "Path | str | None") -> Path:
     return Path(home) if home is not None else current_session().home
+
+
+def _check_labels(rows: Sequence[Row], labels: Mapping[str, str]) -> None:
+    found = sorted({name for row in rows for name in row.labels if name})
+    for name in labels.values():
+        if name not in found:
+            raise DataError(
+                f"No row has a label called {name!r}; found: {', '.join(found) or 'none'}.{nearest(name, found)}",
+                "Use one of these names.",
+            )
 
 
 def _one_of(judges: Any, scorers: Any) -> Any:

@@ -67,10 +67,10 @@ class FunctionScorer:
     """A function of one's own: its parameters name what it is given (`inputs`, `outputs`, ...), and it
     returns a value, or a value and its reason, or a Feedback."""
 
-    source_type = "CODE"
-    model = ""
-    digest = None
-    embeds = False
+    source_type: str = "CODE"
+    model: str = ""
+    digest: str | None = None
+    embeds: bool = False
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
