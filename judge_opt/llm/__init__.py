@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from judge_opt.llm.embed import Embedder
     from judge_opt.llm.engine import CallEvent
     from judge_opt.llm.errors import is_fatal, reason_of, unwrap
+    from judge_opt.llm.forecast import Estimate, estimate
     from judge_opt.llm.keys import repeat
     from judge_opt.llm.ledger import LedgerLine
     from judge_opt.llm.parallel import map_threads
@@ -33,11 +34,13 @@ _HOME = {
     "CallEvent": "engine",
     "CallStore": "store",
     "Embedder": "embed",
+    "Estimate": "forecast",
     "LedgerLine": "ledger",
     "ModelURI": "uri",
     "RetryPolicy": "retry",
     "Session": "session",
     "current_session": "session",
+    "estimate": "forecast",
     "is_fatal": "errors",
     "map_threads": "parallel",
     "reason_of": "errors",
@@ -52,11 +55,13 @@ __all__ = [
     "CallEvent",
     "CallStore",
     "Embedder",
+    "Estimate",
     "LedgerLine",
     "ModelURI",
     "RetryPolicy",
     "Session",
     "current_session",
+    "estimate",
     "is_fatal",
     "map_threads",
     "reason_of",

@@ -54,6 +54,14 @@ class SessionLM(dspy.LM):
             response: lm15.Response = await self._async_engine_spec.complete(request, written)
         return response
 
+    def address(self, messages: Sequence[Mapping[str, Any]], **config: Any) -> tuple[str, lm15.Request]:
+        """The content address under which `ask` stores its reply, and the request as it is sent."""
+        settings = {**self.kwargs, **config}
+        request, written = self._drafts.request(self.model, messages, settings)
+        with rollout(settings.get("rollout_id"), 1):
+            addressed: tuple[str, lm15.Request] = self.engine.addresses.prepare(request, written)
+        return addressed
+
     def copy(self, **kwargs: Any) -> "SessionLM":
         """A new LM with changed parameters on the same engine; this one stays as it is.
 

@@ -25,7 +25,7 @@ from judge_opt.llm.budget import Budget, Cost
 from judge_opt.llm.ledger import LedgerLine
 from judge_opt.llm.retry import RetryPolicy
 from judge_opt.llm.store import CallStore
-from judge_opt.llm.uri import ModelURI
+from judge_opt.llm.uri import ModelURI, endpoint_of
 
 if TYPE_CHECKING:
     import dspy
@@ -97,7 +97,8 @@ class Session:
         Args:
             uri: `provider:/name`.
             purpose: what its calls are for, in the ledger: judge, reflect, agent, ...
-            base_url: an OpenAI-compatible endpoint; None for the provider's own.
+            base_url: an OpenAI-compatible endpoint; None for the provider's own, or for the one that is
+                configured for `gateway:/`, `endpoints:/` and `openai-compatible:/` (see `uri.endpoint_of`).
             temperature, max_tokens, seed: sampling; None leaves the endpoint's default.
             extra_headers: sent with every request; never stored.
             options: for the backend itself, such as the context length of a local model; and what the
@@ -107,13 +108,15 @@ class Session:
                 sent to the endpoint as they are.
 
         Raises:
-            UsageError: the URI is malformed, or the provider does not take these options.
+            UsageError: the URI is malformed, its address is configured nowhere, or the provider does not
+                take these options.
         """
         from judge_opt.llm.engine import AsyncEngine
         from judge_opt.llm.keys import DSPY_PARAMETERS
         from judge_opt.llm.lm import SessionLM, sampling
 
-        key = _memo(uri, purpose, base_url, temperature, max_tokens, seed, extra_headers, options, params)
+        address = endpoint_of(ModelURI.parse(uri), base_url)
+        key = _memo(uri, purpose, address, temperature, max_tokens, seed, extra_headers, options, params)
         with self._lock:
             if (known := self._lms.get(key)) is not None:
                 return known
@@ -183,6 +186,7 @@ class Session:
         """An embedding model whose vectors are stored: a text is embedded once, in any run."""
         from judge_opt.llm.embed import make_embedder
 
+        base_url = endpoint_of(ModelURI.parse(uri), base_url)
         key = _memo("embedder", uri, base_url, options)
         with self._lock:
             if key not in self._embedders:
@@ -256,6 +260,7 @@ class Session:
         from judge_opt.llm.purchase import Purchaser
 
         parsed = ModelURI.parse(uri)
+        base_url = endpoint_of(parsed, base_url)
         limits, options = split_limits(options)
         key = _memo(str(parsed), base_url, dict(extra_headers or {}), options)
         with self._lock:

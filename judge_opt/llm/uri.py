@@ -1,5 +1,6 @@
 """Model URIs: `provider:/name`, the one way that configuration names a model."""
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ class ModelURI:
     """Where a model runs and what it is called there.
 
     Attributes:
-        provider: lower case. `local` runs inside this process; `openai`, and every provider for which a
+        provider: lower case. `gateway`, `endpoints` and `openai-compatible` are servers of one's own (see
+            `endpoint_of`). `local` runs inside this process; `openai`, and every provider for which a
             `base_url` is given, is spoken to as an OpenAI-compatible HTTP server; all others go through
             LiteLLM under LiteLLM's name for them.
         name: the provider's own name for the model; may hold slashes, such as `meta-llama/Llama-3.1-8B`.
@@ -50,3 +52,38 @@ class ModelURI:
     def litellm_name(self) -> str:
         """`provider/name`, as LiteLLM and DSPy write it."""
         return f"{self.provider}/{self.name}"
+
+
+_CONFIGURED = {
+    "gateway": (
+        ("JUDGE_OPT_GATEWAY_URL", ""),
+        ("MLFLOW_GATEWAY_URI", "/gateway/mlflow/v1"),
+        ("MLFLOW_TRACKING_URI", "/gateway/mlflow/v1"),
+    ),
+    "endpoints": (("JUDGE_OPT_ENDPOINTS_URL", ""), ("MLFLOW_DEPLOYMENTS_TARGET", "/v1")),
+    "openai-compatible": (("JUDGE_OPT_BASE_URL", ""),),
+}
+"""Provider: the environment variables that may hold its address, in the order in which they are asked, and
+what follows the address. MLflow's own variables hold a server's address and not an API's."""
+
+
+def endpoint_of(uri: ModelURI, base_url: str | None) -> str | None:
+    """The OpenAI-compatible address that serves `uri`, or None where the provider has its own.
+
+    `gateway:/name` and `endpoints:/name` are MLflow's names for models behind a server of one's own, whose
+    address is configured once and not with each judge; `openai-compatible:/name` is the same by any name.
+
+    Raises:
+        UsageError: the address is configured nowhere; the remedy names the variable.
+    """
+    if base_url is not None or uri.provider not in _CONFIGURED:
+        return base_url
+    for variable, path in _CONFIGURED[uri.provider]:
+        address = os.environ.get(variable, "").strip().rstrip("/")
+        if address.startswith(("http://", "https://")):
+            return address + path
+    first = _CONFIGURED[uri.provider][0][0]
+    raise UsageError(
+        f"{uri}: no address is configured for {uri.provider!r}.",
+        f"Set {first} to the address of an OpenAI-compatible server, up to /v1, or give base_url.",
+    )

@@ -116,9 +116,13 @@ def test_the_first_failure_stops_the_rest():
 
 
 def test_a_retry_is_not_waited_for_once_rows_are_stopped(session, server):
-    server.answer = lambda body: (
-        Reply(status=429, headers={"Retry-After": "9"}) if "slow" in str(body) else Reply(status=401)
-    )
+    both_sent = threading.Barrier(2)
+
+    def answer(body):
+        both_sent.wait(10)
+        return Reply(status=429, headers={"Retry-After": "9"}) if "slow" in str(body) else Reply(status=401)
+
+    server.answer = answer
     lm = session.lm("openai:/any", base_url=server.base_url)
     started = time.monotonic()
     with pytest.raises(Exception, match="401"):
