@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from judge_opt.core.errors import Conflict, NotFound
 from judge_opt.core.text import nearest
 from judge_opt.traces import rows
+from judge_opt.traces.label_rules import load_rules
 from judge_opt.traces.schema import Assessment, AssessmentSource, SourceType, choice, now
 from judge_opt.traces.tables import assessments, traces
 
@@ -45,13 +46,22 @@ def trace_number(connection: sa.Connection, trace_id: str, name: str) -> int:
     return int(found)
 
 
-def insert(connection: sa.Connection, trace_seq: int, assessment: Assessment) -> Assessment:
+def insert(
+    connection: sa.Connection, trace_seq: int, assessment: Assessment, *, strict: bool = True
+) -> Assessment:
     """Stores `assessment` as its source's current word on the trace and the name; the earlier one stays as
     history. One with an error replaces nothing: a failure is never a verdict.
 
+    Args:
+        strict: see `LabelRules.checked`.
+
     Returns:
-        The assessment as stored, with `supersedes` set.
+        The assessment as stored, with `supersedes` set and its value in the type of its label schema.
+
+    Raises:
+        DataError: a label schema does not allow the value or the name.
     """
+    assessment = load_rules(connection).checked(assessment, strict=strict)
     row = rows.assessment_row(assessment)
     keys = ("kind", "name", "source_type", "source_id")
     same = sa.and_(
@@ -116,7 +126,8 @@ def replace(connection: sa.Connection, old: Assessment, new: Assessment) -> Asse
             "Read the trace's assessments again and override the current one.",
         )
     connection.execute(sa.update(assessments).where(assessments.c.id == old.id).values(is_current=False))
-    return insert(connection, trace_number(connection, old.trace_id, "the store"), new)
+    seq = trace_number(connection, old.trace_id, "the store")
+    return insert(connection, seq, new, strict=False)  # the name was good enough for the old one
 
 
 def retract(connection: sa.Connection, assessment_id: str) -> Assessment:

@@ -14,8 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from judge_opt.core.errors import Conflict, JudgeOptError
+from judge_opt.core.errors import Conflict, DataError, JudgeOptError
 from judge_opt.traces import recorded, rows
+from judge_opt.traces.label_rules import LabelRules, load_rules
 from judge_opt.traces.schema import Assessment, Trace, now, short_text
 from judge_opt.traces.tables import assessments, trace_tags, traces
 
@@ -141,13 +142,32 @@ def prepare(record: Record) -> Prepared:
 def _write(
     connection: sa.Connection, pending: Sequence[Prepared], added: Added, on_error: OnError | None
 ) -> None:
+    if rules := load_rules(connection):
+        pending = [one for one in pending if _obeys(one, rules, added, on_error)]
     numbers, fresh, accepted = _write_traces(connection, pending, added, on_error)
     words = [(numbers[one.trace["id"]], cells, one) for one in accepted for cells in one.words]
     if words:
         _write_words(connection, words, fresh, added, on_error)
 
 
-def _refuse(one: Prepared, error: Conflict, added: Added, on_error: OnError | None) -> None:
+def _obeys(one: Prepared, rules: LabelRules, added: Added, on_error: OnError | None) -> bool:
+    """Puts people's labels that vote into the types of their label schemas; False where one is refused. Names
+    are not checked: what comes from elsewhere has names of its own. Nor are judges' verdicts: their judge has
+    read them, and they are paid for."""
+    try:
+        said = [
+            rules.checked(word, strict=False) if word.votes and word.source_type != "LLM_JUDGE" else word
+            for word in one.record.assessments
+        ]
+    except DataError as error:
+        _refuse(one, error, added, on_error)
+        return False
+    for cells, word in zip(one.words, said, strict=True):
+        cells |= rows.assessment_row(word)
+    return True
+
+
+def _refuse(one: Prepared, error: JudgeOptError, added: Added, on_error: OnError | None) -> None:
     if on_error is None:
         raise error
     added.failed += 1

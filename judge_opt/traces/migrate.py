@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-HEAD = "0003"
+HEAD = "0004"
 VERSION_TABLE = "judge_opt_version"  # not Alembic's default name: the server may be shared with MLflow
 _ONE_AT_A_TIME = Lock()  # Alembic keeps the migration that runs in a module variable
 FOLDER = Path(__file__).parent / "migrations"
@@ -96,6 +96,12 @@ def all_tables() -> sa.MetaData:
     """The metadata with every package's tables in it."""
     from judge_opt.traces.database import metadata
 
-    for module in ("judge_opt.traces.tables", "judge_opt.labels.held_out", "judge_opt.registry.tables"):
+    for module in (
+        "judge_opt.traces.tables",
+        "judge_opt.traces.label_rules",
+        "judge_opt.labels.held_out",
+        "judge_opt.labels.queues.tables",
+        "judge_opt.registry.tables",
+    ):
         import_module(module)
     return metadata

@@ -200,6 +200,7 @@ class Store:
         rater: str | None = None,
         *,
         metadata: Mapping[str, Any] | None = None,
+        strict: bool = True,
     ) -> Assessment:
         """Stores what one source says of a trace. It replaces what the same source said under the same
         name before, which is kept as history: a rater has one vote.
@@ -207,13 +208,15 @@ class Store:
         Args:
             source: an AssessmentSource or a source type; a human by default.
             rater: the source's id; "default" where neither names one.
+            strict: in a store with label schemas, people's labels must have the name of one of them; False
+                lets this one pass. Values are checked in any case (see `judge_opt.labels.schemas`).
 
         Raises:
             NotFound: there is no such trace.
-            DataError, UsageError: a value that cannot be stored.
+            DataError, UsageError: a value that cannot be stored, or that the label schema does not allow.
         """
         return self._log(
-            trace_id, "feedback", name, value, rationale, words.source_of(source, rater), metadata
+            trace_id, "feedback", name, value, rationale, words.source_of(source, rater), metadata, strict=strict
         )
 
     def log_expectation(
@@ -226,10 +229,11 @@ class Store:
         rater: str | None = None,
         *,
         metadata: Mapping[str, Any] | None = None,
+        strict: bool = True,
     ) -> Assessment:
         """Stores what would have been right; else as `log_feedback`. Judges see it among the expectations."""
         return self._log(
-            trace_id, "expectation", name, value, rationale, words.source_of(source, rater), metadata
+            trace_id, "expectation", name, value, rationale, words.source_of(source, rater), metadata, strict=strict
         )
 
     def log_assessment(self, trace_id: str, assessment: Any) -> Assessment:
@@ -344,6 +348,8 @@ class Store:
         source: AssessmentSource,
         metadata: Mapping[str, Any] | None,
         error: str | None = None,
+        *,
+        strict: bool = True,
     ) -> Assessment:
         new = Assessment(
             id=new_assessment_id(),
@@ -359,4 +365,5 @@ class Store:
             metadata=metadata or {},
         )
         with self.database.write() as connection:
-            return words.insert(connection, words.trace_number(connection, trace_id, self.database.name), new)
+            seq = words.trace_number(connection, trace_id, self.database.name)
+            return words.insert(connection, seq, new, strict=strict)
