@@ -1,0 +1,1 @@
+"""Other systems' data and interfaces. Nothing here is imported unless it is used."""
