@@ -26,9 +26,17 @@ def value_text(value: Any) -> str:
 
 
 def section(name: str, value: Any) -> str:
-    """One part between `<name>` marks; marks inside the text are broken, so that it cannot close its own
-    section or open another."""
-    text = _MARK.sub("<\u200b", encodable(value_text(value)))
+    """One part between `<name>` marks. Marks inside the text are broken, so that it cannot close its own
+    section or open another; so are the names of the reply's fields where they stand in quotes, and the
+    field marks of DSPy's other adapters, so that a reply which echoes the text holds no verdict but the
+    judge's own."""
+    text = encodable(value_text(value))
+    if "<" in text:
+        text = _MARK.sub("<\u200b", text)
+    if '"' in text or "'" in text:
+        text = _KEY.sub(lambda key: f"{key[0][:3]}\u200b{key[0][3:]}", text)
+    if "[[" in text:
+        text = _FIELD.sub("[\u200b[", text)
     return f"<{name}>\n{text}\n</{name}>"
 
 
