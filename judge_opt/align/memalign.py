@@ -147,7 +147,7 @@ class _Run:
             candidates.append(Candidate("guidelines", plain, 2))
             if fused:
                 candidates.append(Candidate("guidelines + fusion", plain, 3, self.sources))
-        if self.settings.shots:
+        if self.settings.shots and self.judge.model:
             prefix = "guidelines + " if active else ""
             shown = self.with_examples(rows, memory, active, plain)
             if shown is not None:
@@ -294,6 +294,9 @@ class _Run:
     def guidelines(self, rows: Sequence[TrainingRow]) -> tuple[Guideline, ...]:
         """Semantic memory, see `semantic.learn_guidelines`."""
         settings = self.settings
+        if not self.judge.model:
+            self.warnings.append("this judge asks no model: neither guidelines nor examples could change it")
+            return ()
         if not settings.guidelines:
             return ()
         learned = learn_guidelines(
