@@ -14,6 +14,7 @@ from judge_opt.registry.names import check_alias, check_name
 from judge_opt.registry.tables import aliases, blobs, versions
 from judge_opt.registry.versions import (
     ANY,
+    FACTS,
     MAX_VERSION,
     Expected,
     Version,
@@ -22,6 +23,7 @@ from judge_opt.registry.versions import (
     find_row,
     record_hash,
     version_of,
+    versions_of,
 )
 from judge_opt.traces.database import Database
 from judge_opt.traces.json_text import dump_json, load_json
@@ -170,19 +172,19 @@ class Registry:
 
     def list(self, kind: str | None = None) -> builtins.list[Version]:
         """The latest version of every name (of one kind, or of all) that is not deleted, sorted."""
-        query = sa.select(versions).where(versions.c.deleted.is_(None)).order_by(versions.c.version)
+        query = sa.select(*FACTS).where(versions.c.deleted.is_(None)).order_by(versions.c.version)
         if kind is not None:
             query = query.where(versions.c.kind == kind)
         with self.database.read() as connection:
             rows = {(row["kind"], row["name"]): row for row in connection.execute(query).mappings()}
-            return [version_of(connection, rows[key]) for key in sorted(rows)]
+            return versions_of(connection, [rows[key] for key in sorted(rows)])
 
     def versions(self, kind: str, name: str) -> builtins.list[Version]:
         """Every version of a name, the first first, tombstones included; [] where there is none."""
-        query = sa.select(versions).where(versions.c.kind == kind, versions.c.name == name)
+        query = sa.select(*FACTS).where(versions.c.kind == kind, versions.c.name == name)
         with self.database.read() as connection:
             rows = connection.execute(query.order_by(versions.c.version)).mappings().all()
-            return [version_of(connection, row) for row in rows]
+            return versions_of(connection, rows, aliases.c.kind == kind, aliases.c.name == name)
 
     def delete(
         self,
@@ -255,7 +257,7 @@ class Registry:
 
 def _insert(connection: sa.Connection, row: dict[str, Any], data: dict[str, bytes]) -> Version:
     of_name = sa.and_(versions.c.kind == row["kind"], versions.c.name == row["name"])
-    newest = sa.select(versions).where(of_name).order_by(versions.c.version.desc()).limit(1)
+    newest = sa.select(*FACTS).where(of_name).order_by(versions.c.version.desc()).limit(1)
     last = connection.execute(newest).mappings().first()
     if last is not None and last["deleted"] is None and last["content_hash"] == row["content_hash"]:
         if row["trusted"] and last["trusted"] is False:
@@ -273,7 +275,7 @@ def _insert(connection: sa.Connection, row: dict[str, Any], data: dict[str, byte
     if data:
         rows = [{"version_seq": seq, "name": key, "data": value} for key, value in sorted(data.items())]
         connection.execute(sa.insert(blobs), rows)
-    stored = connection.execute(sa.select(versions).where(versions.c.seq == seq)).mappings().one()
+    stored = connection.execute(sa.select(*FACTS).where(versions.c.seq == seq)).mappings().one()
     return version_of(connection, stored)
 
 

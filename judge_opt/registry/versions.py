@@ -1,6 +1,7 @@
 """One registered version, and how it is read from its row."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -72,15 +73,30 @@ def record_hash(row: Mapping[str, Any] | sa.RowMapping) -> str:
     return content_hash([row[column] for column in RECORD])
 
 
+FACTS = [column for column in versions.c if column.name != "payload_json"]
+"""What `version_of` needs: all but the content, which can be large."""
+
+
 def version_of(connection: sa.Connection, row: sa.RowMapping) -> Version:
     """The version in a row of `registry_versions`."""
-    pointing = connection.execute(
-        sa.select(aliases.c.alias).where(
-            aliases.c.kind == row["kind"],
-            aliases.c.name == row["name"],
-            aliases.c.version == row["version"],
-        )
-    ).scalars()
+    return versions_of(connection, [row], aliases.c.kind == row["kind"], aliases.c.name == row["name"])[0]
+
+
+def versions_of(
+    connection: sa.Connection, rows: Sequence[sa.RowMapping], *which: sa.ColumnElement[bool]
+) -> list[Version]:
+    """The versions in many rows.
+
+    Args:
+        which: narrows the aliases that are looked at to those that can matter.
+    """
+    pointing: defaultdict[tuple[str, str, int], list[str]] = defaultdict(list)
+    for alias in connection.execute(sa.select(aliases).where(*which)).mappings():
+        pointing[alias["kind"], alias["name"], alias["version"]].append(alias["alias"])
+    return [_version(row, pointing[row["kind"], row["name"], row["version"]]) for row in rows]
+
+
+def _version(row: sa.RowMapping, pointing: Sequence[str]) -> Version:
     return Version(
         name=row["name"],
         kind=row["kind"],
@@ -142,7 +158,7 @@ def find_row(connection: sa.Connection, kind: str, name: str, version: int | str
         raise _not_found(connection, kind, name, version)
     if row["deleted"] is not None:
         by = f" by {printable(row['deleted_by'])}" if row["deleted_by"] else ""
-        why = f": {printable(row['deleted_reason'])}" if row["deleted_reason"] else ""
+        why = f": {printable(row['deleted_reason']).rstrip('.')}" if row["deleted_reason"] else ""
         raise NotFound(
             f"Version {row['version']} of {kind} {name!r} was deleted on {row['deleted'][:10]}{by}{why}.",
             "Use another version; Registry.versions lists them.",

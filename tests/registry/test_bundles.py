@@ -5,15 +5,9 @@ from hashlib import sha256
 import pytest
 
 from judge_opt.core.errors import IntegrityError, JudgeOptError, NotFound, UsageError
-from judge_opt.registry import Registry
 
 PAYLOAD = {"instructions": "Is it \ud800 right?\x00", "n": 1}
 BLOBS = {"index.faiss": b"\x00\xff", "notes": b""}
-
-
-@pytest.fixture
-def registry(tmp_path):
-    return Registry(tmp_path / "lab.db")
 
 
 @pytest.fixture
@@ -35,8 +29,7 @@ def edit(bundle, **changes):
     seal(bundle)
 
 
-def test_a_bundle_carries_a_version_elsewhere(registry, bundle, tmp_path):
-    other = Registry(tmp_path / "other.db")
+def test_a_bundle_carries_a_version_elsewhere(registry, bundle, other):
     other.register("judge", "is_correct", {"n": 0})
     version = other.import_bundle(bundle)
     source, _, _ = registry.get("judge", "is_correct")
@@ -95,9 +88,8 @@ def pipe(bundle):
         (lambda b: (edit(b), (b / "bundle.json").write_text("["), seal(b)), "bundle.json is not JSON"),
     ],
 )
-def test_a_tampered_bundle_is_refused(bundle, tmp_path, attack, message):
+def test_a_tampered_bundle_is_refused(bundle, other, attack, message):
     attack(bundle)
-    other = Registry(tmp_path / "other.db")
     with pytest.raises(JudgeOptError, match=message) as caught:
         other.import_bundle(bundle)
     assert isinstance(caught.value, IntegrityError)

@@ -1,4 +1,4 @@
-from judge_opt.registry import Registry, diff_payloads
+from judge_opt.registry import diff_payloads
 
 
 def test_a_diff_is_in_words():
@@ -49,8 +49,7 @@ def test_hostile_text_is_shown_escaped():
     assert line == "added x\\u202e: '\\x1b[31m\\u202e\\ud800'"
 
 
-def test_two_versions_are_compared_with_their_blobs(tmp_path):
-    registry = Registry(tmp_path / "lab.db")
+def test_two_versions_are_compared_with_their_blobs(registry):
     registry.register("judge", "j", {"n": 1}, {"index": b"1", "gone": b""})
     registry.register("judge", "j", {"n": 2}, {"index": b"22", "new": b""})
     lines = registry.diff("judge", "j", 1, "latest")
