@@ -18,6 +18,8 @@ COMMANDS = (
     "compare",
     "judge",
     "label import",
+    "trace import",
+    "trace export",
     "report",
     "runs",
     "registry list",

@@ -19,6 +19,7 @@ from judge_opt.cli import (
     report,
     runs,
     serve_model,
+    trace,
 )
 from judge_opt.core.errors import EXIT_INTERRUPTED, EXIT_OK, JudgeOptError, UsageError
 
@@ -41,6 +42,7 @@ app.add_typer(label.app, name="label")
 app.command("report")(report.report)
 app.command("runs")(runs.runs)
 app.add_typer(registry.app, name="registry")
+app.add_typer(trace.app, name="trace")
 app.command("doctor")(doctor.doctor)
 app.command("serve-model")(serve_model.serve_model)
 

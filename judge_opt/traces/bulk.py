@@ -212,7 +212,7 @@ def _write_traces(
     connection.execute(sa.insert(traces), [one.trace for one in new])
     for some in recorded.chunks([one.trace["id"] for one in new]):
         query = sa.select(traces.c.id, traces.c.seq).where(traces.c.id.in_(some))
-        numbers |= {str(trace_id): int(seq) for trace_id, seq in connection.execute(query)}
+        numbers |= {str(row.id): int(row.seq) for row in connection.execute(query)}
     tags = [
         {"trace_seq": numbers[one.trace["id"]], "key": key, "value": value}
         for one in new

@@ -21,7 +21,7 @@ from typing import Any
 
 from judge_opt.core.errors import DataError
 from judge_opt.core.hashing import content_hash
-from judge_opt.traces.schema import MAX_NAME, Trace
+from judge_opt.traces.schema import MAX_NAME, Trace, now
 from judge_opt.traces.spans import INPUT, OUTPUT, SESSION, SPAN_TYPE
 
 OWN = "judge_opt.trace"
@@ -264,7 +264,7 @@ def trace_of_spans(
         tags={str(tag)[:MAX_NAME]: "true" for tag in tags} if isinstance(tags, list) else {},
         metadata=metadata,
         spans=tuple(ordered),
-        **({"created": created} if created is not None else {}),
+        created=created or now(),
     )
 
 
@@ -290,7 +290,7 @@ def _own_trace(
         tags=dict(own.get("tags") or {}),
         metadata=dict(own.get("metadata") or {}),
         spans=() if own.get("no_spans") else tuple(kept),
-        **({"created": created} if created is not None else {}),
+        created=created or now(),
     )
 
 

@@ -94,8 +94,8 @@ class _Server:
             if answer is not None:
                 return list(answer.get("traces") or ())
             self._batches = False
-        query = [urlencode({"trace_id": one}) for one in ids]
-        return [self._ask(f"/api/3.0/mlflow/traces/get?{one}")["trace"] for one in query]
+        queries = [urlencode({"trace_id": one}) for one in ids]
+        return [self._ask(f"/api/3.0/mlflow/traces/get?{one}")["trace"] for one in queries]
 
     def _ask(self, path: str, body: Mapping[str, Any] | None = None, *, missing: bool = False) -> Any:
         """The JSON answer; None for 404 and 405 where `missing`."""

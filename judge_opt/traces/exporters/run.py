@@ -73,7 +73,7 @@ def export_traces(
     """
     file = Path(path).expanduser()
     name = format or _ENDINGS.get(file.suffix.lower())
-    if name not in EXPORT_FORMATS:
+    if name is None or name not in EXPORT_FORMATS:
         known = ", ".join(EXPORT_FORMATS)
         if format is None:
             raise UsageError(f"{file.name} does not tell the format.", f"Name one of: {known}.")

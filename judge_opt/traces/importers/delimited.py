@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from judge_opt.traces.importers.report import Skipped
 _PARTS = ("inputs", "outputs", "expectations", "metadata", "tags")
 _STRUCTURED = ("tags", "metadata", "spans", "assessments", "human", "judge", "expectations", "conversation")
 _LABEL = ("rater", "name", "value", "rationale", "pool", "aggregate")
+_EXPORTED = (
+    "name", "value", "rationale", "source_type", "kind", "created", "error", "supersedes", "current", "retracted",
+)  # fmt: skip
 _REMEDY = "Export it as CSV again, in UTF-8."
 
 
@@ -43,7 +46,10 @@ def read_delimited(file: Path) -> Iterator[Found]:
             _check_header(header, file)
             labels = all(column in header for column in ("rater", "name", "value"))
             rows = _rows(reader, header)
-            yield from _items(rows) if labels else rows
+            if labels:
+                yield from _items(rows, _exported_label if "assessment_id" in header else _label)
+            else:
+                yield from rows
             line = reader.line_num
     except csv.Error as error:
         raise DataError(f"{file.name} line {reader.line_num}: it is not CSV ({error}).", _REMEDY) from None
@@ -88,25 +94,47 @@ def _row(cells: dict[str, str]) -> dict[str, Any]:
     return row
 
 
-def _items(rows: Iterator[Found]) -> Iterator[Found]:
+def _items(rows: Iterator[Found], take: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[Found]:
     """Lines of labels as items with all their labels; only lines that follow each other are put together."""
     held: tuple[int, dict[str, Any], dict[str, Any]] | None = None
     for line, cells in rows:
         if isinstance(cells, Skipped):
             yield line, cells
             continue
-        label = {key: cells.pop(key) for key in _LABEL if key in cells}
-        if "aggregate" in label:
-            label["aggregate"] = label["aggregate"].strip().casefold() in ("true", "1", "yes")
-        labels = [label] if "value" in label else []  # an empty value is no label
+        [(kind, label)] = take(cells).items()
+        labels = [label] if "value" in label or "error" in label else []  # an empty value is no label
         if held is not None and cells == held[1] and cells.get("id", cells.get("trace_id")) is not None:
-            held[2]["human"] += labels
+            held[2].setdefault(kind, []).extend(labels)
             continue
         if held is not None:
             yield held[0], held[2]
-        held = (line, cells, {**cells, "human": labels})
+        held = (line, cells, {**cells, kind: labels})
     if held is not None:
         yield held[0], held[2]
+
+
+def _label(cells: dict[str, Any]) -> dict[str, Any]:
+    """Takes the label's cells out of a line."""
+    label = {key: cells.pop(key) for key in _LABEL if key in cells}
+    if "aggregate" in label:
+        label["aggregate"] = _true(label["aggregate"])
+    return {"human": label}
+
+
+def _exported_label(cells: dict[str, Any]) -> dict[str, Any]:
+    """Takes an assessment's cells out of a line that our exporter wrote."""
+    word = {key: cells.pop(key) for key in _EXPORTED if key in cells}
+    for key in ("current", "retracted"):
+        if key in word:
+            word[key] = _true(word[key])
+    for theirs, ours in (("assessment_id", "id"), ("rater", "source_id")):
+        if theirs in cells:
+            word[ours] = cells.pop(theirs)
+    return {"assessments": word}
+
+
+def _true(cell: str) -> bool:
+    return cell.strip().casefold() in ("true", "1", "yes")
 
 
 def _structured(column: str, cell: str) -> Any:

@@ -108,7 +108,7 @@ def _ours(rows: Iterable[Mapping[str, Any]]) -> Iterator[Found]:
 
 def _load(folder: str | Path) -> Any:
     try:
-        import datasets
+        import datasets  # type: ignore[import-not-found,unused-ignore]
     except ModuleNotFoundError:
         raise ModelNotInstalled(
             f"Reading the data set {folder} needs the package datasets.", "Run: pip install datasets."
