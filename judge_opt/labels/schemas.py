@@ -9,19 +9,18 @@ takes people's labels only under names that a schema has (`strict=False` lifts t
 label cannot go where no judge looks for it. A store without schemas takes any name.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from uuid import uuid4
 
 import sqlalchemy as sa
 
-from judge_opt.core.errors import Conflict, DataError, NotFound, UsageError
-from judge_opt.core.text import nearest, printable
+from judge_opt.core.errors import Conflict, DataError, UsageError
+from judge_opt.core.text import printable
 from judge_opt.core.values import ValueType
-from judge_opt.labels.inputs import Input, input_from_json, input_of, input_to_json
+from judge_opt.labels.inputs import input_of, input_to_json
+from judge_opt.labels.schema_rows import LabelSchema, SchemaType, find_schema, schema_of, schema_where, which
 from judge_opt.traces import assessments as words
-from judge_opt.traces.json_text import dump_json, load_json
+from judge_opt.traces.json_text import dump_json
 from judge_opt.traces.label_rules import Rule, label_schema_judges, label_schemas
 from judge_opt.traces.rows import time_text
 from judge_opt.traces.schema import choice, now, short_text
@@ -29,58 +28,7 @@ from judge_opt.traces.schema import choice, now, short_text
 if TYPE_CHECKING:
     from judge_opt.traces.store import Store
 
-SchemaType = Literal["feedback", "expectation"]
-
 _MOST_NAMED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class LabelSchema:
-    """One question to people.
-
-    Attributes:
-        id: never changes, also when the schema is overwritten.
-        name: the name of the labels, unique among the schemas of its type.
-        type: feedback (a judgement) or expectation (what would have been right).
-        input: the form of the answer.
-        title: what the rater is asked; the name where nothing else was given.
-        instruction: how to decide; None where there is none.
-        enable_comment: whether raters are asked for a rationale.
-        judges: the names of the judges that learn from these labels, sorted.
-    """
-
-    id: str
-    name: str
-    type: SchemaType
-    input: Input
-    title: str
-    instruction: str | None
-    enable_comment: bool
-    judges: tuple[str, ...]
-    created: datetime
-    updated: datetime
-
-    @property
-    def schema_id(self) -> str:
-        """MLflow's name for the id."""
-        return self.id
-
-    @property
-    def rule(self) -> Rule:
-        return self.input.rule()
-
-    @property
-    def value_type(self) -> ValueType:
-        """What a label may be."""
-        return self.rule.value_type
-
-    def check(self, value: Any, item: str = "The label") -> Any:
-        """The value in its type.
-
-        Raises:
-            DataError: it is not allowed.
-        """
-        return self.rule.checked(value, item)
 
 
 def create_label_schema(
@@ -144,7 +92,7 @@ def create_label_schema(
             seq = int(connection.execute(made).scalar_one())
         if bound is not None and (judge is not None or there is None):
             _bind(connection, seq, bound, explicit=judge is not None)
-        return _schema(connection, label_schemas.c.seq == seq)
+        return schema_where(connection, label_schemas.c.seq == seq)
 
 
 def get_label_schema(
@@ -161,7 +109,7 @@ def get_label_schema(
         UsageError: neither or both are given.
     """
     with _store(store).database.read() as connection:
-        return _schema(connection, _which(connection, name, schema_id, type))
+        return schema_where(connection, which(connection, name, schema_id, type))
 
 
 def list_label_schemas(*, store: "Store | None" = None) -> list[LabelSchema]:
@@ -172,7 +120,7 @@ def list_label_schemas(*, store: "Store | None" = None) -> list[LabelSchema]:
     judges_of: dict[int, list[str]] = {}
     for row in bound:
         judges_of.setdefault(row["schema_seq"], []).append(row["judge"])
-    return [_schema_of(row, judges_of.get(row["seq"], [])) for row in found]
+    return [schema_of(row, judges_of.get(row["seq"], [])) for row in found]
 
 
 def delete_label_schema(
@@ -191,7 +139,7 @@ def delete_label_schema(
     from judge_opt.labels.queues.tables import queue_schemas, queues
 
     with _store(store).database.write() as connection:
-        schema = _schema(connection, _which(connection, name, schema_id, type))
+        schema = schema_where(connection, which(connection, name, schema_id, type))
         asked = sa.select(queues.c.name).join(queue_schemas).where(queue_schemas.c.schema_id == schema.id)
         if queue := connection.execute(asked).scalar():
             raise Conflict(
@@ -224,7 +172,7 @@ def bind_label_schema(
             sa.select(label_schemas.c.seq).where(label_schemas.c.id == found.id)
         ).scalar_one()
         _bind(connection, int(seq), _judge_name(judge, found.rule), explicit=True)
-        return _schema(connection, label_schemas.c.id == found.id)
+        return schema_where(connection, label_schemas.c.id == found.id)
 
 
 def schema_of_judge(judge: Any, *, store: "Store | None" = None) -> LabelSchema | None:
@@ -233,25 +181,7 @@ def schema_of_judge(judge: Any, *, store: "Store | None" = None) -> LabelSchema 
     with _store(store).database.read() as connection:
         query = sa.select(label_schema_judges.c.schema_seq).where(label_schema_judges.c.judge == name)
         seq = connection.execute(query).scalar()
-        return None if seq is None else _schema(connection, label_schemas.c.seq == seq)
-
-
-def find_schema(connection: sa.Connection, schema: "LabelSchema | str") -> LabelSchema:
-    """A schema as it is stored now, from itself, its id or its name; feedback goes before an expectation of
-    the same name.
-
-    Raises:
-        NotFound: there is none.
-    """
-    wanted = schema.id if isinstance(schema, LabelSchema) else schema
-    found = connection.execute(
-        sa.select(label_schemas.c.id, label_schemas.c.kind)
-        .where(sa.or_(label_schemas.c.id == wanted, label_schemas.c.name == wanted))
-        .order_by(label_schemas.c.kind.desc())
-    ).first()
-    if found is None:
-        return _schema(connection, _which(connection, wanted, None, "feedback"))  # raises, with the nearest
-    return _schema(connection, label_schemas.c.id == found.id)
+        return None if seq is None else schema_where(connection, label_schemas.c.seq == seq)
 
 
 def _store(store: "Store | None") -> "Store":
@@ -317,47 +247,3 @@ def _check_labels(connection: sa.Connection, type: SchemaType, name: str, rule: 
 
 def _of_name(type: SchemaType, name: str) -> sa.Select[Any]:
     return sa.select(label_schemas).where(label_schemas.c.kind == type, label_schemas.c.name == name)
-
-
-def _which(
-    connection: sa.Connection, name: str | None, schema_id: str | None, type: SchemaType
-) -> sa.ColumnElement[bool]:
-    if (name is None) == (schema_id is None):
-        raise UsageError("Give either the schema's name or its schema_id.", "Pass one of them.")
-    if schema_id is not None:
-        return label_schemas.c.id == schema_id
-    choice("schema type", type, get_args(SchemaType))
-    here = sa.and_(label_schemas.c.kind == type, label_schemas.c.name == name)
-    if connection.execute(sa.select(label_schemas.c.seq).where(here)).first() is None:
-        names = sorted(
-            connection.execute(sa.select(label_schemas.c.name).where(label_schemas.c.kind == type)).scalars()
-        )
-        listed = ", ".join(names)[:300] or "none yet"
-        raise NotFound(
-            f"There is no label schema {name!r} for {type}.{nearest(str(name), names)}",
-            f"Schemas: {listed}. Create one with create_label_schema.",
-        )
-    return here
-
-
-def _schema(connection: sa.Connection, where: sa.ColumnElement[bool]) -> LabelSchema:
-    row = connection.execute(sa.select(label_schemas).where(where)).mappings().first()
-    if row is None:
-        raise NotFound("There is no label schema of that id.", "See list_label_schemas().")
-    bound = sa.select(label_schema_judges.c.judge).where(label_schema_judges.c.schema_seq == row["seq"])
-    return _schema_of(row, connection.execute(bound).scalars().all())
-
-
-def _schema_of(row: sa.RowMapping, judges: Any) -> LabelSchema:
-    return LabelSchema(
-        id=row["id"],
-        name=row["name"],
-        type=row["kind"],
-        input=input_from_json(load_json(row["input_json"])),
-        title=row["title"],
-        instruction=row["instruction"],
-        enable_comment=row["enable_comment"],
-        judges=tuple(sorted(judges)),
-        created=datetime.fromisoformat(row["created"]),
-        updated=datetime.fromisoformat(row["updated"]),
-    )

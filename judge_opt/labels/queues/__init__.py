@@ -9,16 +9,18 @@ examples = queue.results()
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from judge_opt.labels.queues.answers import Refused, Submitted
     from judge_opt.labels.queues.making import create_queue, delete_queue, get_queue, list_queues
     from judge_opt.labels.queues.progress import Progress, RaterProgress
-    from judge_opt.labels.queues.queue import LabelQueue, Submitted
+    from judge_opt.labels.queues.queue import LabelQueue
     from judge_opt.labels.queues.task import Task
 
 _HOMES = {
     "LabelQueue": "queue",
     "Progress": "progress",
     "RaterProgress": "progress",
-    "Submitted": "queue",
+    "Refused": "answers",
+    "Submitted": "answers",
     "Task": "task",
     "create_queue": "making",
     "delete_queue": "making",
@@ -30,6 +32,7 @@ __all__ = [
     "LabelQueue",
     "Progress",
     "RaterProgress",
+    "Refused",
     "Submitted",
     "Task",
     "create_queue",

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from judge_opt.core.errors import Conflict, DataError, NotFound, UsageError
 from judge_opt.core.text import nearest, printable
+from judge_opt.labels.queues.items import add_items
 from judge_opt.labels.queues.order import Embeds, Key, OrderName, Scores, order_traces
-from judge_opt.labels.queues.queue import LabelQueue, add_items
+from judge_opt.labels.queues.queue import LabelQueue
 from judge_opt.labels.queues.tables import queue_schemas, queues
-from judge_opt.labels.schemas import LabelSchema, find_schema
+from judge_opt.labels.schema_rows import LabelSchema, find_schema
 from judge_opt.traces import recorded
 from judge_opt.traces.json_text import dump_json, load_json
 from judge_opt.traces.rows import time_text

@@ -1,6 +1,6 @@
 """A queue of items that several people label, from any number of processes at once."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,47 +12,22 @@ from judge_opt.core.killpoints import reach
 from judge_opt.core.text import nearest
 from judge_opt.labels.examples import LabelledExample
 from judge_opt.labels.queues import turns
+from judge_opt.labels.queues.answers import Refused, Submitted, assessment_of, refused_of, seen_before
+from judge_opt.labels.queues.items import add_items, items_of, set_order
 from judge_opt.labels.queues.order import Embeds, Key, OrderName, Scores, order_traces, verdicts
 from judge_opt.labels.queues.progress import Progress, progress_of
-from judge_opt.labels.queues.tables import queue_items, queue_turns
+from judge_opt.labels.queues.tables import queue_items
 from judge_opt.labels.queues.task import Task
-from judge_opt.labels.schemas import LabelSchema
+from judge_opt.labels.schema_rows import LabelSchema
 from judge_opt.traces import assessments as words
 from judge_opt.traces import recorded
-from judge_opt.traces.json_text import dump_json, load_json
+from judge_opt.traces.json_text import dump_json
 from judge_opt.traces.rows import time_text
-from judge_opt.traces.schema import Assessment, Trace, new_assessment_id, now, short_text
+from judge_opt.traces.schema import Trace, now, short_text
 from judge_opt.traces.tables import traces
 
 if TYPE_CHECKING:
     from judge_opt.traces.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """What a rater's answer became.
-
-    Attributes:
-        labels: the assessments, in the order of the schemas.
-        judge_verdicts: what judges said of the item: shown now that the label is in.
-        late: the lease had ended, but the item still needed a label.
-    """
-
-    trace_id: str
-    labels: tuple[Assessment, ...]
-    judge_verdicts: tuple[Assessment, ...]
-    late: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Labels that came too late for a place; kept, and of no effect."""
-
-    trace_id: str
-    rater: str
-    labels: Mapping[str, Any]
-    rationale: Any
-    when: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +98,15 @@ class LabelQueue:
             NotFound: the item is not in the queue, or its trace was deleted.
         """
         values = task.check(labels)
-        reasons = self._reasons(rationale)
+        reasons = task.reasons(rationale)
         payload = dump_json(
             {"labels": values, "rationale": reasons}, f"The labels of trace {task.trace_id!r}"
         )
+        facts = {**(metadata or {}), "queue": self.name, "blind": self.blind}
         with self.store.database.write() as connection:
             at = time_text(self.clock())
             turn = self._turn(connection, task)
-            stored = _stored(turn, payload)
+            stored = seen_before(turn, payload)
             if stored == "other":
                 raise Conflict(
                     f"{task.rater!r} has labelled trace {task.trace_id!r} in queue {self.name!r} before, "
@@ -147,7 +123,7 @@ class LabelQueue:
                 turns.put(connection, turn, "refused", at, labels_json=payload)
             elif stored == "new":
                 for name, value in values.items():
-                    said = self._assessment(task, name, value, reasons.get(name), metadata, turn, at)
+                    said = assessment_of(task, turn, at, name, value, reasons.get(name), facts)
                     words.insert(connection, turn.trace_seq, said)
                 turns.put(connection, turn, "done", at, labels_json=payload)
                 reach("queue.before_commit")
@@ -159,7 +135,11 @@ class LabelQueue:
                 f"{task.expires:%H:%M:%S} UTC and its places are taken: the labels do not count.",
                 f"They are kept in the queue (see refused()). Take the next item of {self.name!r}.",
             )
-        own = {said.name: said for said in current if said.votes and _is(said, task.rater)}
+        own = {
+            said.name: said
+            for said in current
+            if said.votes and said.source_type == "HUMAN" and said.source_id == task.rater
+        }
         trace = Trace(task.trace_id, assessments=tuple(current))
         return Submitted(
             task.trace_id,
@@ -232,28 +212,19 @@ class LabelQueue:
                 f"Queue {self.name!r} has no labels called {name!r}.{nearest(str(name), names)}",
                 f"Give one of: {', '.join(names)}.",
             )
-        wanted = {trace_id for trace_id, count in self._labelled() if count >= self._least(done_only)}
-        if not wanted or not any(said.trace.id in wanted for said in self.store.labelled_traces(name)):
+        least = self.raters_per_item if done_only else 0
+        with self.store.database.read() as connection:
+            wanted = {item.trace_id for item in items_of(connection, self.seq) if item.labelled >= least}
+        if name not in self.store.feedback_names():
             return []
         value_type = next(schema.value_type for schema in self.schemas if schema.name == name)
-        return [one for one in self.store.labelled_examples(name, value_type) if one.id in wanted]
+        found = [] if not self.store.labelled_traces(name) else self.store.labelled_examples(name, value_type)
+        return [one for one in found if one.id in wanted]
 
     def refused(self) -> list[Refused]:
         """Labels that came too late, in the order of their items."""
         with self.store.database.read() as connection:
-            found = connection.execute(
-                sa.select(queue_turns, traces.c.id.label("trace_id"))
-                .join(queue_items, queue_items.c.seq == queue_turns.c.item_seq)
-                .join(traces, traces.c.seq == queue_items.c.trace_seq)
-                .where(queue_items.c.queue_seq == self.seq, queue_turns.c.state == "refused")
-                .order_by(queue_items.c.position, queue_turns.c.rater)
-            ).all()
-        out = []
-        for row in found:
-            said = load_json(row.labels_json)
-            when = datetime.fromisoformat(row.updated)
-            out.append(Refused(row.trace_id, row.rater, said["labels"], said["rationale"], when))
-        return out
+            return refused_of(connection, self.seq)
 
     def add(self, trace_ids: Iterable[str]) -> int:
         """Adds traces at the end.
@@ -278,17 +249,11 @@ class LabelQueue:
         """Orders the items anew, as labels and verdicts are now; see `create_queue`. What somebody holds
         stays with him."""
         with self.store.database.read() as connection:
-            found = connection.execute(
-                sa.select(queue_items.c.seq, traces.c.id, queue_items.c.labelled)
-                .join(traces, traces.c.seq == queue_items.c.trace_seq)
-                .where(queue_items.c.queue_seq == self.seq)
-                .order_by(queue_items.c.position)
-            ).all()
-            loaded = recorded.load_by_id(connection, [row.id for row in found])
-        listed = [loaded[row.id] for row in found]
-        labelled = [loaded[row.id] for row in found if row.labelled] if order == "distance" else []
+            items = items_of(connection, self.seq)
+            loaded = recorded.load_by_id(connection, [item.trace_id for item in items])
+        labelled = [loaded[item.trace_id] for item in items if item.labelled and order == "distance"]
         places = order_traces(
-            listed,
+            [loaded[item.trace_id] for item in items],
             order,
             names=self._names(),
             seed=seed,
@@ -297,28 +262,13 @@ class LabelQueue:
             labelled=labelled,
         )
         with self.store.database.write() as connection:
-            this = sa.update(queue_items).where(queue_items.c.seq == sa.bindparam("item"))
-            values = [{"item": found[n].seq, "place": place} for place, n in enumerate(places)]
-            if values:
-                connection.execute(this.values(position=sa.bindparam("place")), values)
+            set_order(connection, [items[n] for n in places])
 
     # -- inside
 
     def _names(self) -> list[str]:
         """The names under which labels and verdicts of these questions stand."""
         return [name for schema in self.schemas for name in (schema.name, *schema.judges)]
-
-    def _least(self, done_only: bool) -> int:
-        return self.raters_per_item if done_only else 0
-
-    def _labelled(self) -> list[tuple[str, int]]:
-        with self.store.database.read() as connection:
-            query = (
-                sa.select(traces.c.id, queue_items.c.labelled)
-                .join(traces, traces.c.seq == queue_items.c.trace_seq)
-                .where(queue_items.c.queue_seq == self.seq)
-            )
-            return [(str(trace_id), int(count)) for trace_id, count in connection.execute(query)]
 
     def _task(
         self, connection: sa.Connection, item: int, trace_seq: int, rater: str, expires: datetime
@@ -363,81 +313,3 @@ class LabelQueue:
                     "Retract the label with Store.retract.",
                 )
             turns.put(connection, turn, state, time_text(self.clock()))
-
-    def _reasons(self, rationale: str | Mapping[str, str] | None) -> dict[str, str]:
-        names = [schema.name for schema in self.schemas]
-        if not isinstance(rationale, Mapping):
-            return dict.fromkeys(names, rationale) if rationale else {}
-        for name in rationale:
-            if name not in names:
-                raise DataError(
-                    f"Queue {self.name!r} does not ask for {name!r}.{nearest(str(name), names)}",
-                    f"It asks for: {', '.join(names)}.",
-                )
-        return {name: text for name, text in rationale.items() if text}
-
-    def _assessment(
-        self,
-        task: Task,
-        name: str,
-        value: Any,
-        rationale: str | None,
-        metadata: Mapping[str, Any] | None,
-        turn: turns.Turn,
-        at: str,
-    ) -> Assessment:
-        facts = {"queue": self.name, "blind": self.blind, "seconds": round(turns.seconds(turn.taken, at), 1)}
-        return Assessment(
-            id=new_assessment_id(),
-            trace_id=task.trace_id,
-            kind=next(schema.type for schema in self.schemas if schema.name == name),
-            name=name,
-            value=value,
-            rationale=rationale,
-            source_type="HUMAN",
-            source_id=task.rater,
-            created=now(),
-            metadata={**(metadata or {}), **facts},
-        )
-
-
-def add_items(connection: sa.Connection, queue: int, trace_ids: Iterable[str], name: str) -> int:
-    """Puts traces at the end of a queue; those that it has are left where they are."""
-    last = connection.execute(
-        sa.select(sa.func.max(queue_items.c.position)).where(queue_items.c.queue_seq == queue)
-    ).scalar()
-    there = set(
-        connection.execute(
-            sa.select(queue_items.c.trace_seq).where(queue_items.c.queue_seq == queue)
-        ).scalars()
-    )
-    numbers: dict[str, int] = {}
-    wanted = list(dict.fromkeys(trace_ids))
-    for some in recorded.chunks(wanted):
-        query = sa.select(traces.c.id, traces.c.seq).where(traces.c.id.in_(some))
-        numbers |= {str(trace_id): int(seq) for trace_id, seq in connection.execute(query)}
-    rows: list[dict[str, int]] = []
-    for trace_id in wanted:
-        seq = numbers.get(trace_id)
-        if seq is None:
-            seq = words.trace_number(connection, trace_id, name)  # raises, with the nearest id
-        if seq not in there:
-            place = (-1 if last is None else int(last)) + 1 + len(rows)
-            rows.append({"queue_seq": queue, "trace_seq": seq, "position": place, "labelled": 0})
-    if rows:
-        connection.execute(sa.insert(queue_items), rows)
-    return len(rows)
-
-
-def _stored(turn: turns.Turn, payload: str) -> str:
-    """ "new", "same" or "other", against what the rater submitted before."""
-    if turn.state != "done":
-        return "new"
-    return "same" if turn.labels_json == payload else "other"
-
-
-def _is(said: Assessment, rater: str) -> bool:
-    return said.source_type == "HUMAN" and said.source_id == rater
-
-
-__all__: Sequence[str] = ["LabelQueue", "Refused", "Submitted", "add_items"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from judge_opt.core.errors import DataError
 from judge_opt.core.text import nearest
-from judge_opt.labels.schemas import LabelSchema
+from judge_opt.labels.schema_rows import LabelSchema
 from judge_opt.traces.schema import Assessment
 
 
@@ -58,11 +58,7 @@ class Task:
                 )
             labels = {names[0]: labels}
         for name in labels:
-            if name not in names:
-                raise DataError(
-                    f"Queue {self.queue!r} does not ask for {name!r}.{nearest(str(name), names)}",
-                    f"It asks for: {', '.join(names)}.",
-                )
+            self._check_name(name, names)
         missing = [name for name in names if name not in labels]
         if missing:
             raise DataError(
@@ -73,6 +69,26 @@ class Task:
             schema.name: schema.check(labels[schema.name], f"Trace {self.trace_id!r}, {schema.name!r}")
             for schema in self.schemas
         }
+
+    def reasons(self, rationale: str | Mapping[str, str] | None) -> dict[str, str]:
+        """Schema name to why, without empty ones; one text is the reason of every label.
+
+        Raises:
+            DataError: a name is none of the schemas'.
+        """
+        names = [schema.name for schema in self.schemas]
+        if not isinstance(rationale, Mapping):
+            return dict.fromkeys(names, rationale) if rationale else {}
+        for name in rationale:
+            self._check_name(name, names)
+        return {name: text for name, text in rationale.items() if text}
+
+    def _check_name(self, name: Any, names: Sequence[str]) -> None:
+        if name not in names:
+            raise DataError(
+                f"Queue {self.queue!r} does not ask for {name!r}.{nearest(str(name), names)}",
+                f"It asks for: {', '.join(names)}.",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, for another program that asks the questions."""
