@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 from judge_opt.core.errors import UsageError
@@ -42,6 +41,8 @@ def JSONValid(  # noqa: N802 - called like a class
             fault = next(follows.iter_errors(value), None)
         except RecursionError:
             return Unscored("too_long", "the JSON is nested too deeply to be read")
+        except OverflowError:
+            return Unscored("too_long", "the JSON holds a number that is too long to be read")
         except ValueError as error:
             return verdict(False, f"no valid JSON: {_line(error)}")
         if fault is None:
@@ -111,9 +112,11 @@ def _no_number(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 
 
-def _whole(digits: str) -> int | Decimal:
-    """Python refuses to read integers of more than 4,300 digits as int."""
-    return int(digits) if len(digits) < 4000 else Decimal(digits)
+def _whole(digits: str) -> int:
+    """Python reads integers of at most 4,300 digits."""
+    if len(digits) > 4000:
+        raise OverflowError
+    return int(digits)
 
 
 def _line(value: Any) -> str:

@@ -152,7 +152,8 @@ def _phones(text: str, region: str) -> Iterator[Span]:
 
     leniency = phonenumbers.Leniency.STRICT_GROUPING
     for match in phonenumbers.PhoneNumberMatcher(text, region, leniency):
-        yield match.start, match.end
+        # The matcher takes a bracket along that was opened around the number.
+        yield match.start + (match.raw_string[0] == "(" and ")" not in match.raw_string), match.end
 
 
 _FINDERS: dict[str, Callable[[str, str], Iterator[Span]]] = {
