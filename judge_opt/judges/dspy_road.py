@@ -3,10 +3,13 @@
 Outside of them a judge asks its LM directly: the same messages, the same cache key, a third of the time.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dspy
-from dspy.dsp.utils.settings import thread_local_overrides
+from dspy import lm15
+from dspy.dsp.utils.settings import main_thread_config, thread_local_overrides
+from dspy.utils.exceptions import AdapterParseError
 
 from judge_opt.core.results import Scored
 from judge_opt.judges.adapter import VerdictError, last_reply
@@ -24,12 +27,19 @@ def watched() -> bool:
     a stream."""
     own = thread_local_overrides.get()
     return bool(
-        own.get("trace") is not None
+        traced() is not None
         or own.get("usage_tracker") is not None
         or own.get("send_stream") is not None
         or dspy.settings.track_usage
         or dspy.settings.callbacks
     )
+
+
+def traced() -> "list[Any] | None":
+    """The trace that an optimizer laid under these calls. DSPy's default one, which every context inherits
+    and nobody reads, is none."""
+    trace: list[Any] | None = thread_local_overrides.get().get("trace")
+    return None if trace is main_thread_config.get("trace") else trace
 
 
 def lm_of(judge: "Judge") -> Any:
@@ -52,6 +62,8 @@ def through_dspy(judge: "Judge", lm: Any, question: Question) -> Answer:
             prediction = judge.predict(signature=signature, demos=demos, config=config, **inputs)
         except VerdictError as error:
             return Answer(error.unscored.raw or "")
+        except AdapterParseError:  # DSPy itself refuses an empty reply
+            return Answer("")
     return Answer(last_reply.get(), prediction.get("logprobs"))
 
 
@@ -63,12 +75,20 @@ async def athrough_dspy(judge: "Judge", lm: Any, question: Question) -> Answer:
             prediction = await judge.predict.acall(signature=signature, demos=demos, config=config, **inputs)
         except VerdictError as error:
             return Answer(error.unscored.raw or "")
+        except AdapterParseError:
+            return Answer("")
     return Answer(last_reply.get(), prediction.get("logprobs"))
+
+
+def request_for(lm: Any, messages: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> Any:
+    """A request for any `dspy.BaseLM` that somebody set on a judge."""
+    settings = {k: v for k, v in {**lm.kwargs, **config}.items() if v is not None and k != "rollout_id"}
+    return lm15.request_from_openai_chat({"model": lm.model, "messages": list(messages), **settings})
 
 
 def note_repair(judge: "Judge", question: Question, answer: Answer) -> None:
     """Put a repaired verdict into DSPy's trace: the call that failed left no entry there."""
-    trace = thread_local_overrides.get().get("trace")
+    trace = traced()
     read = read_reply(answer.text, judge.value_type, cut=answer.cut)
     if trace is None or not isinstance(read, Scored):
         return

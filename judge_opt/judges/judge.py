@@ -257,17 +257,19 @@ class Judge(dspy.Module):
         return self.base_url if same else None
 
     def _call(self, question: Question) -> Answer | Unscored:
-        from judge_opt.judges.dspy_road import lm_of, note_repair, through_dspy, watched
+        from judge_opt.judges.dspy_road import lm_of, note_repair, request_for, through_dspy, watched
+        from judge_opt.llm.lm import SessionLM
 
         try:
             with _repeated(question.repeat, self.options.samples):
                 lm, seen = lm_of(self), watched()
-                if seen and not question.again:
+                ours = isinstance(lm, SessionLM)
+                if not question.again and (seen or not ours):
                     return through_dspy(self, lm, question)
-                if hasattr(lm, "ask"):
+                if ours:
                     answer = answer_of(lm.ask(question.messages, **question.config))
                 else:
-                    answer = _plain_answer(lm(messages=question.messages, **question.config))
+                    answer = answer_of(lm(request_for(lm, question.messages, question.config)))
                 if seen:
                     note_repair(self, question, answer)
                 return answer
@@ -275,17 +277,19 @@ class Judge(dspy.Module):
             return _unscored(error)
 
     async def _acall(self, question: Question) -> Answer | Unscored:
-        from judge_opt.judges.dspy_road import athrough_dspy, lm_of, note_repair, watched
+        from judge_opt.judges.dspy_road import athrough_dspy, lm_of, note_repair, request_for, watched
+        from judge_opt.llm.lm import SessionLM
 
         try:
             with _repeated(question.repeat, self.options.samples):
                 lm, seen = lm_of(self), watched()
-                if seen and not question.again:
+                ours = isinstance(lm, SessionLM)
+                if not question.again and (seen or not ours):
                     return await athrough_dspy(self, lm, question)
-                if hasattr(lm, "aask"):
+                if ours:
                     answer = answer_of(await lm.aask(question.messages, **question.config))
                 else:
-                    answer = _plain_answer(await lm.acall(messages=question.messages, **question.config))
+                    answer = answer_of(await lm.acall(request_for(lm, question.messages, question.config)))
                 if seen:
                     note_repair(self, question, answer)
                 return answer
@@ -495,14 +499,6 @@ def answer_of(response: Any) -> Answer:
     return Answer(
         text, logprobs, response.finish_reason == "length", response.finish_reason == "content_filter"
     )
-
-
-def _plain_answer(outputs: Sequence[Any]) -> Answer:
-    """What any other `dspy.BaseLM` returns: texts, or dictionaries with `text` and `logprobs`."""
-    first = outputs[0] if outputs else ""
-    if isinstance(first, dict):
-        return Answer(str(first.get("text") or ""), first.get("logprobs"))
-    return Answer(str(first or ""))
 
 
 def _unscored(error: Exception) -> Unscored:

@@ -89,7 +89,7 @@ def echoing(echo, value_type, own):
     """A model that repeats the item's text as it stands in its prompt."""
 
     def answer(body):
-        prompt = [m["content"] for m in body["messages"] if m["role"] == "user"][0]
+        prompt = next(m["content"] for m in body["messages"] if m["role"] == "user")
         text = re.search(r"<outputs>\n(.*)\n</outputs>", prompt, re.DOTALL)[1]
         return ECHOES[echo](text, lambda why: own_answer(value_type, own, why))
 
