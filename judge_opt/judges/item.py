@@ -46,8 +46,8 @@ def item_of(given: Any) -> dict[str, Any]:
 
             item["conversation"] = conversation_of(session)
     trace = item.get("trace")
-    if trace is not None:
-        recorded = trace if isinstance(trace, Mapping) else as_mapping(trace)
+    recorded = as_mapping(trace) if isinstance(trace, Trace) else trace
+    if isinstance(recorded, Mapping):
         item["trace"] = recorded
         for name in FROM_TRACE:
             if item.get(name) is None and recorded.get(name) not in (None, {}):
