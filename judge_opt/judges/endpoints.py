@@ -12,10 +12,12 @@ The same goes for parameters that could carry an address to the endpoint's clien
 sample are taken. A judge of a provider's own endpoint needs none of this. What was registered here is ours.
 """
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 from judge_opt.core.errors import IntegrityError, UsageError
+from judge_opt.llm.connection import Origin
 
 SAMPLING = frozenset(
     (
@@ -35,14 +37,13 @@ def checked_endpoints(
     Args:
         what: names the judge in errors.
         trust_base_url: its addresses and parameters are known to be good; it is returned as it is.
-        base_url: replaces every address in it, also those of its jurors and of its memory's embedder.
+        base_url: replaces every address in it, also those of its jurors and of its memory's embedder; the
+            models are taken to be the same there.
 
     Raises:
         UsageError: it holds an address or a parameter that is not trusted; the message shows it.
         IntegrityError: it is no judge's state.
     """
-    import copy
-
     if trust_base_url and base_url is None:
         return state
     state = copy.deepcopy(state)
@@ -50,7 +51,7 @@ def checked_endpoints(
         if (found := part.get("base_url")) is None:
             continue
         if base_url is not None:
-            part["base_url"] = base_url
+            _move(part, str(found), base_url)
         else:
             raise UsageError(
                 f"{what} came from elsewhere and would send what it judges, and your key, to "
@@ -67,6 +68,14 @@ def checked_endpoints(
                 "Load it with trust_base_url=True if you know what it does there, or leave it out.",
             )
     return state
+
+
+def _move(part: dict[str, Any], old: str, new: str) -> None:
+    """Another address for a judge or a memory. A memory knows its embedding model by name and address:
+    whoever gives the address says that the same model answers there."""
+    part["base_url"] = new
+    if "embedder_name" in part and part["embedder_name"] == f"{part.get('embedder')}@{Origin(old).url}":
+        part["embedder_name"] = f"{part['embedder']}@{Origin(new).url}"
 
 
 def _parts(state: Any) -> Iterator[dict[str, Any]]:

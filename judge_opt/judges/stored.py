@@ -68,7 +68,7 @@ def load_judge(state: dict[str, Any], blobs: dict[str, bytes]) -> Judge:
             what it learned.
     """
     schema = state.get("schema")
-    if state.get("kind") not in KINDS or not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
+    if str(state.get("kind")) not in KINDS or not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
         raise IntegrityError(
             f"This is no judge that schema {SCHEMA} can read (kind {state.get('kind')!r}, "
             f"schema {schema!r}).",

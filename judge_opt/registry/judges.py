@@ -5,6 +5,7 @@ MLflow's names are here too: a judge is a scorer there, and `get_scorer`, `list_
 
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def register(
     )
     if alias is not None:
         where.set_alias(KIND, name or judge.name, alias, version.version)
+        version = replace(version, aliases=tuple(sorted({*version.aliases, alias})))
     return version
 
 
