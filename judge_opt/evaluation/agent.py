@@ -5,15 +5,34 @@ import contextvars
 import inspect
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from judge_opt.core.errors import BudgetExceeded, DataError, IntegrityError, ModelError, UsageError
 from judge_opt.evaluation.plain import plain
 from judge_opt.evaluation.rows import Row
 from judge_opt.llm.errors import is_fatal, unwrap
+from judge_opt.traces.recorder import settings, update_current_trace
+from judge_opt.traces.schema import MAX_NAME
+from judge_opt.traces.tracing import start_span
 
 _STOPS = (BudgetExceeded, ModelError, IntegrityError)
 """What every further call of a model would meet too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One run of an agent.
+
+    Attributes:
+        outputs: a JSON value; None where it failed.
+        error: why it failed, in one line; None where it did not.
+        trace_id: of its recorded trace; None where none was recorded.
+    """
+
+    outputs: Any
+    error: str | None
+    trace_id: str | None
 
 
 class Agent:
@@ -54,25 +73,37 @@ class Agent:
                 "Name its parameters like the keys of inputs, or take **inputs.",
             ) from None
 
-    def run(self, row: Row) -> tuple[Any, str | None]:
-        """(outputs, None), or (None, why it failed).
+    def run(self, row: Row, run_id: str = "") -> Ran:
+        """Run it on a row. Where traces are recorded, the run is one, with what the function itself traces
+        as its steps.
 
         Raises:
             JudgeOptError: the run must stop: the budget is used up, or the model cannot be asked at all.
         """
-        inputs = row.fields.get("inputs")
+        trace_id = None
         try:
-            made = self.function(**inputs) if isinstance(inputs, Mapping) else self.function(inputs)
-            if inspect.isawaitable(made):
-                made = self._awaited(made)
-            return plain(made, "the output"), None
+            if run_id and settings().enabled:
+                with start_span(self.name, "AGENT", inputs=row.fields.get("inputs")) as span:
+                    facts = {"evaluation": run_id, "row": row.id}
+                    update_current_trace(metadata=facts, session=row.session and row.session[:MAX_NAME])
+                    trace_id = span.trace_id
+                    made = self._call(row)
+                    span.set_outputs(made)
+            else:
+                made = self._call(row)
+            return Ran(plain(made, "the output"), None, trace_id)
         except DataError as error:
-            return None, error.message
+            return Ran(None, error.message, trace_id)
         except Exception as error:
             known = unwrap(error)
             if isinstance(known, _STOPS) and is_fatal(error):
                 raise known from error
-            return None, f"{type(error).__name__}: {str(error)[:300]}".rstrip(": ")
+            return Ran(None, f"{type(error).__name__}: {str(error)[:300]}".rstrip(": "), trace_id)
+
+    def _call(self, row: Row) -> Any:
+        inputs = row.fields.get("inputs")
+        made = self.function(**inputs) if isinstance(inputs, Mapping) else self.function(inputs)
+        return self._awaited(made) if inspect.isawaitable(made) else made
 
     def close(self) -> None:
         """End the event loop, if there was one."""

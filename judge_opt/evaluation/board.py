@@ -109,7 +109,7 @@ class Board:
         if self.with_agent:
             fields.pop("outputs", None)
             if ran is not None and ran.get("error") is None:
-                fields |= {name: ran[name] for name in ("outputs", "trace") if ran.get(name) is not None}
+                fields |= {"outputs": ran["outputs"]} if ran["outputs"] is not None else {}
         return fields
 
     def trace_id(self, number: int) -> str | None:

@@ -21,9 +21,11 @@ from judge_opt.evaluation.journal import Journal
 from judge_opt.evaluation.recording import Word, new_trace_id, record
 from judge_opt.evaluation.scorers import Scorer
 from judge_opt.evaluation.tally import Tally, tallied
+from judge_opt.judges.item import as_mapping
 from judge_opt.llm.parallel import map_threads
 from judge_opt.llm.retry import cancelled
 from judge_opt.traces.store import Store
+from judge_opt.traces.writer import flush_traces
 
 BATCH_WORDS = 250
 BATCH_SECONDS = 1.0
@@ -153,20 +155,28 @@ class Engine:
         if j < 0:
             assert self.agent is not None
             with tallied() as tally:
-                outputs, error = self.agent.run(row)
+                ran = self.agent.run(row, self.run_id if self.store is not None else "")
             reach("evaluation.agent_done")
-            entry: dict[str, Any] = {"r": number, "outputs": outputs, "error": error}
-            if error is None:
-                entry["trace_id"] = new_trace_id(row, {**row.fields, "outputs": outputs})
+            entry = {"r": number, "outputs": ran.outputs, "error": ran.error, "trace_id": ran.trace_id}
             self._note(entry, begun, tally)
-            self._check_agent(error)
-            return self._judging(number) if error is None else ()
+            self._check_agent(ran.error)
+            return self._judging(number) if ran.error is None else ()
         scorer = self.scorers[j]
+        fields = self._shown(number, scorer)
         with tallied() as tally:
-            result, metadata = scorer.judge(self.board.fields(number), row.group)
+            result, metadata = scorer.judge(fields, row.group)
         reach("evaluation.judged")
         self._note({"r": number, "j": scorer.name, "said": said_json(result, metadata)}, begun, tally)
         return ()
+
+    def _shown(self, number: int, scorer: Scorer) -> dict[str, Any]:
+        """The fields of a row, with the agent's trace for a judge that looks at it."""
+        fields = self.board.fields(number)
+        ran = self.board.ran[number]
+        if scorer.reads_trace and self.store is not None and ran is not None and ran.get("trace_id"):
+            flush_traces()
+            fields["trace"] = as_mapping(self.store.get_trace(ran["trace_id"]))
+        return fields
 
     def _note(self, entry: dict[str, Any], begun: float, tally: Tally) -> None:
         """Keep what a task gave."""
@@ -199,6 +209,8 @@ class Engine:
                 words, self._words = self._words, []
             self.journal.sync()
             if self.store is not None:
+                if self.agent is not None:
+                    flush_traces()
                 record(self.store, self.run_id, words)
 
     def _catch_up(self) -> None:

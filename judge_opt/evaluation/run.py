@@ -33,6 +33,7 @@ from judge_opt.evaluation.rows import Row, read_rows
 from judge_opt.evaluation.scorers import Scorer, make_scorers
 from judge_opt.evaluation.tally import listen
 from judge_opt.llm.session import Session, current_session, use_session
+from judge_opt.traces.default_store import use_store
 from judge_opt.traces.store import Store
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def evaluate(
     config = replace(config, id=_id(config, run_id, name))
     keep = _Kept(_store(store, place), isinstance(store, Store))
     session = _session(outer, place, config.id, budget, concurrency)
-    with keep, session as at_work, use_session(at_work):
+    with keep, session as at_work, use_session(at_work), _traces_go_to(keep.store):
         listen(at_work)
         return _evaluate(
             config, rows, judging, agent, keep.store, folders.evaluations(place), concurrency, events
@@ -290,6 +291,11 @@ def _store(store: "Store | str | Path | Literal[False] | None", home: Path) -> S
     if isinstance(store, Store):
         return store
     return Store(home / STORE if store is None else store)
+
+
+def _traces_go_to(store: Store | None) -> Any:
+    """The agent's traces belong where the verdicts of them are."""
+    return use_store(store) if store is not None else nullcontext()
 
 
 def _session(

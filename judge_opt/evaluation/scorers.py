@@ -21,6 +21,7 @@ class Scorer(Protocol):
         digest: the content hash of everything that can change a verdict; None where that cannot be known.
         model: the model's URI; "" for code.
         embeds: True where `prepare` saves requests.
+        reads_trace: True where it looks at the trace of an agent's run.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Scorer(Protocol):
     digest: str | None
     model: str
     embeds: bool
+    reads_trace: bool
 
     def judge(self, fields: Mapping[str, Any], group: str) -> tuple[Judgement, dict[str, Any]]:
         """The judgement of one item and what else is known of it."""
@@ -50,6 +52,8 @@ class JudgeScorer:
         self.source_type = str(getattr(judge, "source_type", "LLM_JUDGE"))
         self.digest = _digest(judge)
         memory = getattr(judge, "memory", None)
+        roots = {one.root for v in judge.template.variables for one in (v, *v.others)}
+        self.reads_trace = "trace" in roots
         self.embeds = memory is not None and bool(memory.needs_vectors)
 
     def judge(self, fields: Mapping[str, Any], group: str) -> tuple[Judgement, dict[str, Any]]:
@@ -91,6 +95,7 @@ class FunctionScorer:
                 f"Define it with parameters out of: {', '.join(FIELDS)}.",
             )
         self._parameters = {p.name: p.default is p.empty for p in named}
+        self.reads_trace = "trace" in self._parameters or self._takes_all
         self.value_type = _annotated(function)
 
     def judge(self, fields: Mapping[str, Any], group: str) -> tuple[Judgement, dict[str, Any]]:
