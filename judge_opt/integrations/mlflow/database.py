@@ -20,6 +20,7 @@ from judge_opt.traces.importers.files import existing
 from judge_opt.traces.importers.report import Skipped
 
 BATCH = 100
+_QUICK_CHECK = 200 * 2**20  # bytes that are checked page by page in about a second
 _TOKENS = (
     "input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens",
     "cache_creation_input_tokens", "cache_creation_input_tokens_above_1hr",
@@ -39,6 +40,7 @@ def read_database(path: Path, experiments: Sequence[str | int] | None = None) ->
     file = existing(path)
     try:
         with closing(_open(file)) as database:
+            _check_whole(database, file)
             columns = _columns(database, file)
             wanted = _experiments(database, experiments, file)
             line = 0
@@ -48,17 +50,23 @@ def read_database(path: Path, experiments: Sequence[str | int] | None = None) ->
                 for record in _records(database, columns, found, line):
                     line += 1
                     yield record
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise DataError(f"{file.name} cannot be read as an MLflow database ({error}).", _DAMAGED) from None
 
 
-def is_mlflow(path: Path) -> bool:
-    """True where the file is an SQLite database with MLflow's traces."""
-    try:
-        with closing(_open(path)) as database:
-            return "request_id" in _names(database, "trace_info")
-    except sqlite3.Error:
-        return False
+def _check_whole(database: sqlite3.Connection, file: Path) -> None:
+    """Raises DataError for a file that is shorter than it says, or, where that is soon found out, damaged:
+    SQLite by itself reads what is left of a file without a word."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        header = stream.read(100)
+    if len(header) == 100 and header[24:28] == header[92:96]:  # SQLite's sign that the count is current
+        page = int.from_bytes(header[16:18], "big")
+        stated = (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
+        if size < stated:
+            raise DataError(f"{file.name} is cut off: {size} bytes of {stated}.", "Copy it again.")
+    if size <= _QUICK_CHECK and (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise DataError(f"{file.name} is damaged ({' '.join(str(found).split())[:200]}).", _DAMAGED)
 
 
 def _open(file: Path) -> sqlite3.Connection:
@@ -156,7 +164,7 @@ def _records(
             )
         except DataError as error:
             yield Skipped(number, one, error.message)
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             yield Skipped(number, one, f"it is not as MLflow writes it ({type(error).__name__}: {error})")
 
 

@@ -45,7 +45,7 @@ def read_server(
                 yield _record(trace, line)
             except DataError as error:
                 yield Skipped(line, str(_get(trace, "trace_info").get("trace_id")), error.message)
-            except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
                 yield Skipped(line, "", f"it is not as MLflow sends it ({type(error).__name__}: {error})")
 
 

@@ -105,7 +105,7 @@ def _record(trace_id: str, parts: Sequence[tuple[str, int, Any]]) -> Record | Sk
         return Record(trace, sorted(words.values(), key=lambda word: word.created), line)
     except JudgeOptError as error:
         return Skipped(line, trace_id, error.message)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         return Skipped(line, trace_id, f"it is not as Langfuse exports it ({error})")
 
 

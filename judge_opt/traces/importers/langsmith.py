@@ -88,7 +88,7 @@ def _record(trace_id: str, parts: Sequence[tuple[str, int, Any]]) -> Record | Sk
         return Record(trace, sorted(once.values(), key=lambda word: word.created), line)
     except JudgeOptError as error:
         return Skipped(line, trace_id, error.message)
-    except (TypeError, ValueError, AttributeError, KeyError) as error:
+    except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
         return Skipped(line, trace_id, f"it is not as LangSmith exports it ({error})")
 
 

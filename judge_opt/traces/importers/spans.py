@@ -43,7 +43,7 @@ def records_of_spans(found: Iterable[Found]) -> Iterator[Record | Skipped]:
                         parts.add(trace_id, kind, line, body, step)
             except JudgeOptError as error:
                 yield Skipped(line, "", error.message)
-            except (TypeError, ValueError, AttributeError) as error:
+            except (TypeError, ValueError, AttributeError, OverflowError) as error:
                 yield Skipped(line, "", f"it is not of the shape of a span ({error})")
         for trace_id, some in parts.by_trace():
             yield _record(trace_id, some)
@@ -94,7 +94,7 @@ def _record(trace_id: str, parts: list[tuple[str, int, Any]]) -> Record | Skippe
         return Record(trace, words, line)
     except JudgeOptError as error:
         return Skipped(line, trace_id, error.message)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         return Skipped(line, trace_id, f"its spans are not of the known shape ({error})")
 
 
