@@ -61,7 +61,7 @@ def alpha_of_weights(
     pairs = counts[:, :, None] * counts[:, None, :]
     pairs -= counts[:, :, None] * np.eye(len(used))
     pairs /= np.where(size > 1, size - 1.0, 1.0)[:, None, None]
-    flat = pairs.reshape(len(pairs), -1)
+    flat = pairs.reshape(len(pairs), len(used) ** 2)
     fixed = None if level == "ordinal" else _distance(ratings, used, level)
 
     def alpha(weights: FloatArray) -> FloatArray:

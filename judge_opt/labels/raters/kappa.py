@@ -93,6 +93,27 @@ def fleiss_kappa(ratings: Ratings) -> Statistic:
     return Statistic(float(of_table(table[:, used])), None, n, raters, n * most)
 
 
+def fleiss_of_weights(ratings: Ratings) -> Callable[[FloatArray], FloatArray]:
+    """`fleiss_kappa` as a function of item weights [B, N] to values [B]; NaN where it is not defined."""
+    sizes = ratings.votes_of_item
+    shared = sizes[sizes >= 2]
+    most = int(np.bincount(shared).argmax()) if len(shared) else 2
+    share, _ = _shares(ratings)
+    chosen = (sizes == most).astype(np.float64)
+    counts = ratings.counts * chosen[:, None]
+
+    def kappa(weights: FloatArray) -> FloatArray:
+        total = weights @ chosen
+        safe = np.where(total > 0, total, 1.0)
+        chance = (((weights @ counts) / (safe * most)[:, None]) ** 2).sum(axis=1)
+        agreed = weights @ (share * chosen) / safe
+        ok = (total > 0) & (chance < 1.0 - 1e-12)
+        out: FloatArray = np.where(ok, (agreed - chance) / np.where(ok, 1.0 - chance, 1.0), np.nan)
+        return out
+
+    return kappa
+
+
 def pairwise_agreement(ratings: Ratings) -> Statistic:
     """The share of agreeing pairs of raters, averaged over items: the chance that two raters of an item,
     drawn by lot, gave it the same label."""
