@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dspy
 
-from judge_opt.core.results import NOT_APPLICABLE, Value
+from judge_opt.core.results import NOT_APPLICABLE, Scored, Value
 from judge_opt.core.values import ValueType
 from judge_opt.judges.feedback import Feedback
 
@@ -46,7 +46,8 @@ def agrees(judge: "Judge") -> Callable[..., Score]:
     ) -> Score:
         gold, why = example.value, example.get("rationale")
         expert = f"The expert says {value_type.text_of(gold)}" + (f": {why}" if why else ".")
-        said = prediction.result.value if isinstance(prediction, Feedback) and not prediction.error else None
+        result = prediction.result if isinstance(prediction, Feedback) else None
+        said = result.value if isinstance(result, Scored) else None
         if said is None:
             reason = getattr(prediction, "error", None) or "no prediction"
             return Score(score=0.0, feedback=f"The judge gave no verdict ({reason}). {expert}")

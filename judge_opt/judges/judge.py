@@ -9,7 +9,6 @@ What MemAlign learned is in `memory`, as data, and is brought in anew for each i
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,9 +20,11 @@ from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Judgement, Scored, Unscored
 from judge_opt.core.text import nearest
 from judge_opt.core.values import ValueType
+from judge_opt.judges import learning
 from judge_opt.judges.adapter import JudgeAdapter
-from judge_opt.judges.asking import Answer, Question, adrive, asking, drive
+from judge_opt.judges.asking import Question, adrive, asking, drive
 from judge_opt.judges.batching import Progress, abatch, batch
+from judge_opt.judges.calls import acall, call
 from judge_opt.judges.decide import decide
 from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.item import Parts, parts_of
@@ -31,8 +32,6 @@ from judge_opt.judges.options import AskOptions
 from judge_opt.judges.template import Template
 from judge_opt.judges.verdict import RATIONALE, VERDICT
 from judge_opt.labels.examples import FIELDS, LabelledExample
-from judge_opt.llm.errors import is_fatal, reason_of
-from judge_opt.llm.keys import current_repeat, repeat
 from judge_opt.llm.session import Session, current_session
 from judge_opt.llm.uri import ModelURI
 from judge_opt.memory.guidelines import Guideline, with_guidelines
@@ -211,7 +210,7 @@ class Judge(dspy.Module):
     ) -> Judgement:
         """The model's own verdict, nothing fused, with the probabilities of the labels where the endpoint
         gives them or samples were asked for."""
-        return drive(asking(self, parts, guidelines, demos), self._call)
+        return drive(asking(self, parts, guidelines, demos), lambda question: call(self, question))
 
     async def aask(
         self,
@@ -221,7 +220,7 @@ class Judge(dspy.Module):
         demos: Sequence[Mapping[str, Any]] = (),
     ) -> Judgement:
         """As `ask`, in an event loop."""
-        return await adrive(asking(self, parts, guidelines, demos), self._acall)
+        return await adrive(asking(self, parts, guidelines, demos), lambda question: acall(self, question))
 
     def question(
         self,
@@ -255,46 +254,6 @@ class Judge(dspy.Module):
         """The judge's own endpoint serves reflection and embeddings too, where they name its provider."""
         same = ModelURI.parse(uri).provider == ModelURI.parse(self.model).provider
         return self.base_url if same else None
-
-    def _call(self, question: Question) -> Answer | Unscored:
-        from judge_opt.judges.dspy_road import lm_of, note_repair, request_for, through_dspy, watched
-        from judge_opt.llm.lm import SessionLM
-
-        try:
-            with _repeated(question.repeat, self.options.samples):
-                lm, seen = lm_of(self), watched()
-                ours = isinstance(lm, SessionLM)
-                if not question.again and (seen or not ours):
-                    return through_dspy(self, lm, question)
-                if ours:
-                    answer = answer_of(lm.ask(question.messages, **question.config))
-                else:
-                    answer = answer_of(lm(request_for(lm, question.messages, question.config)))
-                if seen:
-                    note_repair(self, question, answer)
-                return answer
-        except Exception as error:  # noqa: BLE001 - raised again where it is not about this call
-            return _unscored(error)
-
-    async def _acall(self, question: Question) -> Answer | Unscored:
-        from judge_opt.judges.dspy_road import athrough_dspy, lm_of, note_repair, request_for, watched
-        from judge_opt.llm.lm import SessionLM
-
-        try:
-            with _repeated(question.repeat, self.options.samples):
-                lm, seen = lm_of(self), watched()
-                ours = isinstance(lm, SessionLM)
-                if not question.again and (seen or not ours):
-                    return await athrough_dspy(self, lm, question)
-                if ours:
-                    answer = answer_of(await lm.aask(question.messages, **question.config))
-                else:
-                    answer = answer_of(await lm.acall(request_for(lm, question.messages, question.config)))
-                if seen:
-                    note_repair(self, question, answer)
-                return answer
-        except Exception as error:  # noqa: BLE001 - raised again where it is not about this call
-            return _unscored(error)
 
     def _check_names(self, item: Mapping[str, Any]) -> None:
         unknown = [name for name in item if name not in FIELDS and name != "session"]
@@ -346,7 +305,7 @@ class Judge(dspy.Module):
             metadata=metadata,
         )
 
-    # -- learning ------------------------------------------------------------------------------------------
+    # -- learning and state ------------------------------------------------------------------------------
 
     def align(
         self, labelled: Any = None, optimizer: Any = None, *, traces: Any = None, **options: Any
@@ -368,23 +327,7 @@ class Judge(dspy.Module):
             DataError: no trace has a label of this judge's name; the names that there are are listed.
             JudgeOptError: see the optimizer.
         """
-        if hasattr(labelled, "align"):
-            labelled, optimizer = (traces if traces is not None else optimizer), labelled
-        elif labelled is None:
-            labelled = traces
-        if labelled is None:
-            raise UsageError(
-                f"{self.name!r} was given nothing to learn from.", "Pass labelled rows or traces."
-            )
-        from judge_opt.labels.stored import as_examples
-
-        if optimizer is None:
-            from judge_opt.align.memalign import MemAlign
-
-            optimizer = MemAlign()
-        examples = as_examples(labelled, self.name, self.value_type)
-        result = optimizer.align(self, examples, **options)
-        return cast(Judge, result if isinstance(result, Judge) else result.judge)
+        return learning.align(self, labelled, optimizer, traces, options)
 
     def register(self, name: str | None = None, tags: Mapping[str, str] | None = None) -> Any:
         """Store this judge as an immutable version; see `judge_opt.register_judge`."""
@@ -397,6 +340,28 @@ class Judge(dspy.Module):
         other = self.copy()
         other.memory = memory
         return other
+
+    def save(self, path: str | Path, *_: Any, **__: Any) -> None:
+        """Write this judge to a folder as JSON of our own, with hashes; `judge_opt.load_judge` reads it.
+        DSPy's arguments are taken and not needed: nothing is ever pickled."""
+        from judge_opt.judges.stored import save_judge
+
+        save_judge(self, Path(path))
+
+    def load(self, path: str | Path, *_: Any, **__: Any) -> None:
+        """Become the judge that was saved to a folder, at this one's `base_url`. DSPy's habit;
+        `judge_opt.load_judge` is plainer.
+
+        Raises:
+            UsageError: the folder holds a judge of another kind.
+            NotFound, IntegrityError: see `judge_opt.load_judge`.
+        """
+        learning.load(self, path)
+
+    def example(self, labelled: LabelledExample) -> dspy.Example:
+        """A labelled row as DSPy's optimizers take it: the item's fields are its inputs; `value`, the
+        predictor's own fields and its verdict are there for metrics and for demos."""
+        return learning.example(self, labelled)
 
     def copy(self) -> "Judge":
         """An independent judge with the same state."""
@@ -437,37 +402,6 @@ class Judge(dspy.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> "Judge":
         return self.copy()
 
-    def save(self, path: str | Path, *_: Any, **__: Any) -> None:
-        """Write this judge to a folder as JSON of our own, with hashes; `judge_opt.load_judge` reads it.
-        DSPy's arguments are taken and not needed: nothing is ever pickled."""
-        from judge_opt.judges.stored import save_judge
-
-        save_judge(self, Path(path))
-
-    def load(self, path: str | Path, *_: Any, **__: Any) -> None:
-        """Become the judge that was saved to a folder, at this one's `base_url`. DSPy's habit;
-        `judge_opt.load_judge` is plainer.
-
-        Raises:
-            UsageError: the folder holds a judge of another kind.
-            NotFound, IntegrityError: see `judge_opt.load_judge`.
-        """
-        from judge_opt.judges.stored import read_judge
-
-        other = read_judge(Path(path), base_url=self.base_url)
-        if type(other) is not type(self):
-            raise UsageError(f"{path} holds a {other.kind}, not a {self.kind}.", "Use judge_opt.load_judge.")
-        self.__dict__.update(other.__dict__)
-
-    def example(self, labelled: LabelledExample) -> dspy.Example:
-        """A labelled row as DSPy's optimizers take it: the item's fields are its inputs; `value`, the
-        predictor's own fields and its verdict are there for metrics and for demos."""
-        parts = self.parts(labelled)
-        own = {} if isinstance(parts, Unscored) else self.dspy_inputs(parts)
-        fields = dict(labelled.fields)
-        said = {RATIONALE: labelled.rationale, VERDICT: labelled.gold, "value": labelled.gold}
-        return dspy.Example(**{**own, **fields, **said}).with_inputs(*fields)
-
     def __repr__(self) -> str:
         learned = "" if self.memory is None else f", {len(self.memory.episodic)} examples"
         return f"{type(self).__name__}({self.name!r}, {self.value_type.describe()!r}, model={self.model!r}{learned})"
@@ -482,35 +416,6 @@ def distribution(judged: Scored, value_type: ValueType) -> list[float]:
     verdict = value_type.text_of(judged.value)
     rest = 0.2 / (len(labels) - 1)
     return [0.8 if label == verdict else rest for label in labels]
-
-
-def _repeated(sample: int, samples: int) -> Any:
-    """Samples are repeats within the caller's own repeat."""
-    return repeat(current_repeat() * samples + sample) if samples > 1 else nullcontext()
-
-
-def answer_of(response: Any) -> Answer:
-    """An engine's response as an answer."""
-    text = response.text or ""
-    refused = [part.text for part in response.message.parts if type(part).__name__ == "RefusalPart"]
-    logprobs = {"content": response.logprobs} if response.logprobs else None
-    if refused and not text:
-        return Answer(refused[0] or "", refused=True)
-    return Answer(
-        text, logprobs, response.finish_reason == "length", response.finish_reason == "content_filter"
-    )
-
-
-def _unscored(error: Exception) -> Unscored:
-    """Why a call gave no verdict.
-
-    Raises:
-        Exception: the error itself, where every further call would meet it, or where it is a fault of ours.
-    """
-    known = reason_of(error)
-    if known is None or is_fatal(error):
-        raise error
-    return Unscored(*known)
 
 
 def _signature(template: Template, rationale: bool) -> Any:

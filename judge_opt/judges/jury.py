@@ -17,7 +17,7 @@ from typing import Any, Literal, cast, get_args
 from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.results import Judgement, Scored, Value
 from judge_opt.core.values import ValueType
-from judge_opt.judges.combine import Rule, combine, default_rule
+from judge_opt.judges.combine import combine, default_rule
 from judge_opt.judges.judge import Judge
 from judge_opt.judges.template import Template, Variable
 from judge_opt.labels.examples import FIELDS, LabelledExample
@@ -180,9 +180,7 @@ class Jury(Judge):
     def _verdict(self, said: Sequence[Judgement]) -> Judgement:
         rule = "majority" if self.vote == "weighted" else self.vote
         weights = self.weights if self.vote == "weighted" else None
-        judged = combine(
-            said, self.value_type, rule=cast(Rule, rule), weights=weights, tie=self.tie, quorum=self.quorum
-        )
+        judged = combine(said, self.value_type, rule=rule, weights=weights, tie=self.tie, quorum=self.quorum)
         jurors = [_told(juror, one) for juror, one in zip(self.jurors, said, strict=True)]
         return replace(judged, details={**judged.details, "jurors": jurors})
 

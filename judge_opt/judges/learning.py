@@ -1,0 +1,51 @@
+"""What `Judge.align`, `load` and `example` do: what a judge learns, and what DSPy's optimizers are handed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import dspy
+
+from judge_opt.core.errors import UsageError
+from judge_opt.core.results import Unscored
+from judge_opt.judges.verdict import RATIONALE, VERDICT
+from judge_opt.labels.examples import LabelledExample
+
+if TYPE_CHECKING:
+    from judge_opt.judges.judge import Judge
+
+
+def align(judge: "Judge", labelled: Any, optimizer: Any, traces: Any, options: dict[str, Any]) -> "Judge":
+    """See `Judge.align`."""
+    if hasattr(labelled, "align"):
+        labelled, optimizer = (traces if traces is not None else optimizer), labelled
+    elif labelled is None:
+        labelled = traces
+    if labelled is None:
+        raise UsageError(f"{judge.name!r} was given nothing to learn from.", "Pass labelled rows or traces.")
+    from judge_opt.labels.stored import as_examples
+
+    if optimizer is None:
+        from judge_opt.align.memalign import MemAlign
+
+        optimizer = MemAlign()
+    result = optimizer.align(judge, as_examples(labelled, judge.name, judge.value_type), **options)
+    return cast("Judge", getattr(result, "judge", result))
+
+
+def load(judge: "Judge", path: str | Path) -> None:
+    """See `Judge.load`."""
+    from judge_opt.judges.stored import read_judge
+
+    other = read_judge(Path(path), base_url=judge.base_url)
+    if type(other) is not type(judge):
+        raise UsageError(f"{path} holds a {other.kind}, not a {judge.kind}.", "Use judge_opt.load_judge.")
+    judge.__dict__.update(other.__dict__)
+
+
+def example(judge: "Judge", labelled: LabelledExample) -> dspy.Example:
+    """See `Judge.example`."""
+    parts = judge.parts(labelled)
+    own = {} if isinstance(parts, Unscored) else judge.dspy_inputs(parts)
+    fields = dict(labelled.fields)
+    said = {RATIONALE: labelled.rationale, VERDICT: labelled.gold, "value": labelled.gold}
+    return dspy.Example(**{**own, **fields, **said}).with_inputs(*fields)
