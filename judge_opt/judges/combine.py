@@ -11,7 +11,7 @@ from judge_opt.core.results import Judgement, Scored, Unscored, Value
 from judge_opt.core.values import ValueType
 from judge_opt.judges.decide import decide
 
-Rule = Literal["majority", "median", "mean", "any", "all"]
+Rule = Literal["majority", "median", "mean", "any", "all", "minimum", "maximum"]
 
 
 def default_rule(value_type: ValueType) -> Rule:
@@ -36,7 +36,8 @@ def combine(
         judgements: at least one.
         value_type: of all of them.
         rule: majority (of weights), median (of ordered labels; the lower one of two), mean (of numbers),
-            any or all (of bool: one, or every, juror must say true).
+            any or all (of bool: one, or every, juror must say true), minimum or maximum (of ordered labels
+            and numbers; every juror must have spoken).
         weights: one a judgement, 0 or more; None for equal ones.
         tie: the verdict where a majority ties; None: no verdict.
         quorum: share of the weight that must have voted, in (0, 1].
@@ -59,6 +60,8 @@ def combine(
         return Unscored(reason, f"none of {len(judgements)} gave a verdict: {why}", details=details)
     if rule in ("any", "all"):
         return _decisive(judgements, rule, details)
+    if rule in ("minimum", "maximum"):
+        return _extreme(judgements, value_type, rule, details)
     if voted < quorum * total:
         return Unscored(
             "no_agreement", f"{len(voters)} of {len(judgements)} gave a verdict: no quorum", details=details
@@ -97,6 +100,18 @@ def _decisive(judgements: Sequence[Judgement], rule: Rule, details: dict[str, An
     if len(said) < len(judgements):
         return Unscored("no_agreement", "a juror without a verdict could have turned it", details=details)
     return Scored(not settles, rationale=said[0].rationale, details=details)
+
+
+def _extreme(
+    judgements: Sequence[Judgement], value_type: ValueType, rule: Rule, details: dict[str, Any]
+) -> Judgement:
+    """The lowest or the highest: a juror without a verdict could have gone beyond it."""
+    said = [j for j in judgements if isinstance(j, Scored)]
+    if len(said) < len(judgements):
+        return Unscored("no_agreement", "a juror without a verdict could have turned it", details=details)
+    place = [value_type.number_of(j.value) or 0.0 for j in said]
+    chosen = said[place.index(min(place) if rule == "minimum" else max(place))]
+    return Scored(chosen.value, rationale=chosen.rationale, details=details)
 
 
 def _mean(

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.results import Judgement, Scored, Value
+from judge_opt.core.text import nearest
 from judge_opt.core.values import ValueType
 from judge_opt.judges.combine import combine, default_rule
 from judge_opt.judges.judge import Judge
@@ -23,7 +24,16 @@ from judge_opt.judges.template import Template, Variable
 from judge_opt.labels.examples import FIELDS, LabelledExample
 from judge_opt.memory.guidelines import Guideline
 
-Vote = Literal["majority", "weighted", "median", "mean", "any", "all"]
+Vote = Literal["majority", "weighted", "median", "mean", "any", "all", "minimum", "maximum"]
+_ENSEMBLES: dict[str, Vote] = {
+    "majority_vote": "majority",
+    "agg_any": "any",
+    "agg_all": "all",
+    "mean": "mean",
+    "minimum": "minimum",
+    "maximum": "maximum",
+}
+"""MLflow's names of the rules."""
 
 
 class Jury(Judge):
@@ -201,7 +211,7 @@ def make_jury(
         name: as of `make_judge`.
         judges: two or more, of one value type: other models, other wordings, or both.
         vote: majority; weighted (by `weights`, or see `Jury.weigh`); median (of ordered labels); mean (of
-            numbers); any or all (of bool). None: median for ordered labels, mean for numbers, else
+            numbers); any or all (of bool); minimum or maximum (of ordered labels and numbers). None: median for ordered labels, mean for numbers, else
             majority.
         weights: one a juror, 0 or more, for "weighted".
         tie: the verdict where a majority ties; None: no verdict.
@@ -239,6 +249,27 @@ def make_jury(
     )
 
 
+def make_scorer_ensemble(
+    *, name: str, scorers: Sequence[Judge], ensemble_fn: str = "majority_vote", description: str = ""
+) -> Jury:
+    """MLflow's name for `make_jury`.
+
+    Args:
+        name, scorers, description: as `name`, `judges` and `description` of `make_jury`.
+        ensemble_fn: majority_vote, mean, minimum, maximum, agg_any or agg_all.
+
+    Raises:
+        UsageError: see `make_jury`; or the rule is not known (a function of one's own has no place in a
+            stored judge).
+    """
+    if ensemble_fn not in _ENSEMBLES:
+        raise UsageError(
+            f"ensemble_fn={ensemble_fn!r} is not known.{nearest(str(ensemble_fn), _ENSEMBLES)}",
+            f"Use one of: {', '.join(_ENSEMBLES)}.",
+        )
+    return make_jury(name, scorers, vote=_ENSEMBLES[ensemble_fn], description=description)
+
+
 def _check_rule(vote: Vote, value_type: ValueType, weights: Sequence[float] | None, n: int) -> None:
     if vote not in get_args(Vote):
         raise UsageError(f"vote={vote!r} is not known.", f"Use one of: {', '.join(get_args(Vote))}.")
@@ -246,12 +277,15 @@ def _check_rule(vote: Vote, value_type: ValueType, weights: Sequence[float] | No
         "any": value_type.kind == "bool",
         "all": value_type.kind == "bool",
         "median": value_type.scale == "ordered",
+        "minimum": value_type.scale in ("ordered", "numeric"),
+        "maximum": value_type.scale in ("ordered", "numeric"),
         "mean": value_type.kind in ("int", "float") and not value_type.optional,
     }
     if not fits.get(vote, value_type.scale in ("nominal", "ordered")):
         raise UsageError(
             f"vote={vote!r} does not fit a verdict that is {value_type.describe()}.",
-            "any and all want bool, median ordered labels, mean numbers, majority labels.",
+            "any and all want bool, median ordered labels, mean numbers, minimum and maximum either of these, "
+            "majority labels.",
         )
     if weights is not None and (
         vote != "weighted" or len(weights) != n or min(weights) < 0 or not math.isfinite(sum(weights))

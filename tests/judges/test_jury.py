@@ -100,6 +100,9 @@ def test_any_and_all_never_guess_for_a_silent_juror(server, vote, models, value)
 def test_means_and_medians(server):
     assert jury(server, ["says-2", "says-5"], scale(1, 5), vote="mean")(outputs="x").value == 4
     assert jury(server, ["says-.2", "says-.5"], interval(0, 1))(outputs="x").value == pytest.approx(0.35)
+    assert jury(server, ["says-2", "says-5"], scale(1, 5), vote="minimum")(outputs="x").value == 2
+    silent = jury(server, ["says-2", "mute"], scale(1, 5), vote="maximum")(outputs="x")
+    assert silent.error.startswith("no_agreement")
     grades = ordered("poor", "fair", "good")
     assert jury(server, ["says-poor", "says-good", "says-fair"], grades)(outputs="x").value == "fair"
 
