@@ -25,7 +25,7 @@ def write_csv(result: "EvaluationResult", path: Path) -> None:
     rows = flat_rows(result)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # \r would end a line
     writer.writerow([_cell(column) for column in columns])
     writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
     write_text(path, stream.getvalue())

@@ -52,12 +52,15 @@ def read_json(data: bytes) -> Any:
 class Journal:
     """An open journal. One process at a time; its methods are called under the caller's lock.
 
+    Args:
+        run_id: the run's; it stands in the first line, so that the journal of another run is not taken for it.
+
     Raises:
         Conflict: another process has it open.
         UsageError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run_id: str) -> None:
         self.path = folder / NAME
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -74,6 +77,8 @@ class Journal:
                 "Wait for it, or give this one another run_id.",
             ) from None
         self._drop_torn_tail()
+        if not os.fstat(self._file).st_size:
+            self.append({"run": run_id})
 
     def __enter__(self) -> Self:
         return self
@@ -119,11 +124,12 @@ class Journal:
             os.ftruncate(self._file, end)
 
 
-def read_journal(folder: Path) -> Iterator[dict[str, Any]]:
+def read_journal(folder: Path, run_id: str) -> Iterator[dict[str, Any]]:
     """The entries in the order in which they were written; none where there is no journal yet.
 
     Raises:
-        IntegrityError: a line was changed or damaged; the message names it.
+        IntegrityError: a line was changed or damaged, or it is the journal of another run; the message names
+            it.
     """
     path = folder / NAME
     if not path.is_file():
@@ -139,7 +145,12 @@ def read_journal(folder: Path) -> Iterator[dict[str, Any]]:
                     "Restore the file from a backup, or evaluate again under another run_id.",
                 )
             entry: dict[str, Any] = read_json(body)
-            yield entry
+            if number > 1:
+                yield entry
+            elif entry != {"run": run_id}:
+                raise IntegrityError(
+                    f"{path} is the journal of another run.", "Restore the file from a backup."
+                )
 
 
 def _checksum(body: bytes) -> bytes:

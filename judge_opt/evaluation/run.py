@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from judge_opt.core.errors import DataError, UsageError
+from judge_opt.core.errors import DataError, IntegrityError, UsageError
 from judge_opt.core.killpoints import reach
 from judge_opt.core.text import nearest
 from judge_opt.evaluation import folder as folders
@@ -26,6 +26,7 @@ from judge_opt.evaluation.criteria import Criterion, locate, parse_criteria
 from judge_opt.evaluation.data import records
 from judge_opt.evaluation.engine import Engine, EvaluationEvent
 from judge_opt.evaluation.folder import Config, JudgeEntry
+from judge_opt.evaluation.journal import NAME as JOURNAL
 from judge_opt.evaluation.journal import Journal, read_journal
 from judge_opt.evaluation.recording import trace_ids
 from judge_opt.evaluation.result import EvaluationResult
@@ -164,13 +165,13 @@ def _evaluate(
 ) -> EvaluationResult:
     folder = root / config.id
     folder.mkdir(parents=True, exist_ok=True)
-    with Journal(folder) as journal:
+    with Journal(folder, config.id) as journal:
         if not (folder / folders.CONFIG).is_file():
             known = trace_ids(store, rows, with_outputs=agent is None)
             rows = [replace(row, trace_id=trace) for row, trace in zip(rows, known, strict=True)]
         rows = folders.prepare(folder, config, rows)
         board = Board(rows, [one.name for one in scorers], with_agent=agent is not None)
-        board.replay(read_journal(folder))
+        board.replay(read_journal(folder, config.id))
         sources = [one.source for one in config.judges]
         engine = Engine(config.id, board, journal, scorers, sources, agent, store, events)
         logger.info("Evaluation %s in %s", config.id, folder)
@@ -204,13 +205,19 @@ def load_evaluation(run_id: str, *, home: "Path | str | None" = None) -> Evaluat
     """
     folder = folders.find(_home(home), run_id)
     config = folders.read_config(folder)
-    folders.read_results(folder)
+    results = folders.read_results(folder)
     board = Board(
         folders.read_rows(folder, config),
         [one.name for one in config.judges],
         with_agent=config.agent is not None,
     )
-    return EvaluationResult(config, board.replay(read_journal(folder)), folder)
+    result = EvaluationResult(config, board.replay(read_journal(folder, config.id)), folder)
+    if results is not None and results["status"] == "complete" and result.status != "complete":
+        raise IntegrityError(
+            f"{folder / JOURNAL} lacks rows that the run had.",
+            "Restore the file, or evaluate again: what was bought is in the call store.",
+        )
+    return result
 
 
 def list_evaluations(home: "Path | str | None" = None) -> list[str]:

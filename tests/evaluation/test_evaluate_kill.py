@@ -6,63 +6,117 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluation_world import result_files, say
+from evaluation_world import polite, result_files, rows, say
 
-from judge_opt.evaluation import load_evaluation
+from judge_opt.core.errors import Conflict
+from judge_opt.evaluation import evaluate, load_evaluation
+from judge_opt.llm.session import Session, use_session
 from judge_opt.llm.store import CallStore
 from judge_opt.testing.fault_server import FaultServer, Reply
 from judge_opt.traces import Store
 
 ROWS, THREADS = 20, 3
-RUN = """
-import sys
+FORGE = """
+import importlib, json, os, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[4])
+sys.path.insert(0, sys.argv[1])
 from evaluation_world import polite, rows
+from judge_opt.core import killpoints
 from judge_opt.evaluation import evaluate
+import judge_opt.evaluation.run
 from judge_opt.llm import Session, current_session, use_session
-
-class Server:
-    base_url = sys.argv[1]
-
-home, with_agent = Path(sys.argv[2]), sys.argv[3] == "agent"
-
-def agent(question):
-    lm = current_session().lm("openai:/agent", purpose="agent", base_url=Server.base_url)
-    with open(home / "ran.txt", "a") as ran:
-        ran.write(question + chr(10))
-    return {"reply": question + lm(question)[0]}
 
 def length(outputs) -> int:
     return len(outputs["reply"])
 
-home.mkdir(exist_ok=True)
-with Session(home) as session, use_session(session):
-    result = evaluate(rows(20), [polite(Server), length], agent if with_agent else None, run_id="run", concurrency=3)
-    print(result.status)
+def work(home, mode, server):
+    def agent(question):
+        lm = current_session().lm("openai:/agent", purpose="agent", base_url=server.base_url)
+        with open(home / "ran.txt", "a") as ran:
+            ran.write(question + chr(10))
+        return {"reply": question + lm(question)[0]}
+
+    home.mkdir(exist_ok=True)
+    judges, by = [polite(server), length], agent if mode == "agent" else None
+    with Session(home) as session, use_session(session):
+        print(evaluate(rows(20), judges, by, run_id="run", concurrency=3).status, flush=True)
+
+for line in sys.stdin:
+    order = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.environ["JUDGE_OPT_KILL_AT"] = order["kill_at"]
+        importlib.reload(killpoints)
+        class server:
+            base_url = order["base_url"]
+        try:
+            work(Path(order["home"]), order["mode"], server)
+        except BaseException as error:
+            print(repr(error), *getattr(error, "__notes__", ()), flush=True)
+            os._exit(1)
+        os._exit(0)
+    print(json.dumps({"pid": child}), flush=True)
+    print(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}), flush=True)
 """
+"""Imports once and forks a process for each order: what is killed is a process, what is paid for is one."""
+
+
+class Forge:
+    def __init__(self) -> None:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("JUDGE_OPT_", "OPENAI_"))}
+        env = {**kept, "PYTHONPATH": str(Path(__file__).parents[2])}
+        arguments = [sys.executable, "-c", FORGE, str(Path(__file__).parent)]
+        self._process = subprocess.Popen(
+            arguments, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._said: list[str] = []
+
+    def start(self, server: FaultServer, home: Path, mode: str, kill_at: str = "") -> int:
+        """Begin a run and return its process id."""
+        assert self._process.stdin is not None
+        order = {"base_url": server.base_url, "home": str(home), "mode": mode, "kill_at": kill_at}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._read("pid"))
+
+    def wait(self) -> tuple[int, str]:
+        """Exit code and output of the run that was begun."""
+        code = int(self._read("code"))
+        said, self._said = "\n".join(self._said), []
+        return code, said
+
+    def run(self, server: FaultServer, home: Path, mode: str, kill_at: str = "") -> tuple[int, str]:
+        self.start(server, home, mode, kill_at)
+        return self.wait()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+
+    def _read(self, key: str) -> Any:
+        assert self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            if line.startswith("{"):
+                return json.loads(line)[key]
+            self._said.append(line.rstrip())
+        raise AssertionError("the forge has ended")
+
+
+@pytest.fixture(scope="module")
+def forge() -> Iterator[Forge]:
+    made = Forge()
+    yield made
+    made.close()
 
 
 def answer(body: dict[str, Any]) -> str:
     return " please" if body["model"] == "agent" else say(body)
-
-
-def start(server: FaultServer, home: Path, mode: str, kill_at: str = "") -> "subprocess.Popen[str]":
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("JUDGE_OPT_", "OPENAI_"))}
-    root = Path(__file__).parents[2]
-    env = {**kept, "PYTHONPATH": str(root), "JUDGE_OPT_KILL_AT": kill_at}
-    arguments = [sys.executable, "-c", RUN, server.base_url, str(home), mode, str(Path(__file__).parent)]
-    return subprocess.Popen(arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def run(server: FaultServer, home: Path, mode: str, kill_at: str = "") -> "subprocess.CompletedProcess[str]":
-    child = start(server, home, mode, kill_at)
-    out, err = child.communicate(timeout=120)
-    return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
 
 def bought(home: Path) -> int:
@@ -85,14 +139,14 @@ def check_whole(home: Path, reference: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def references(tmp_path_factory: pytest.TempPathFactory, forge: Forge) -> dict[str, Path]:
     """A home for each mode with the run that nothing disturbed."""
     homes = {}
     for mode in ("rows", "agent"):
         homes[mode] = tmp_path_factory.mktemp(mode) / "home"
         with FaultServer(answer) as server:
-            done = run(server, homes[mode], mode)
-            assert done.returncode == 0, done.stderr
+            code, said = forge.run(server, homes[mode], mode)
+            assert code == 0, said
     return homes
 
 
@@ -114,17 +168,17 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ],
 )
 def test_a_killed_run_buys_only_what_was_in_flight_again(
-    tmp_path: Path, references: dict[str, Path], mode: str, point: str
+    tmp_path: Path, forge: Forge, references: dict[str, Path], mode: str, point: str
 ) -> None:
     home = tmp_path / "home"
     with FaultServer(answer) as server:
-        killed = run(server, home, mode, point)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        code, said = forge.run(server, home, mode, point)
+        assert code == -signal.SIGKILL, said
         server.settle()
         sent, stored = server.completions, bought(home)
         assert 0 <= sent - stored <= THREADS
-        resumed = run(server, home, mode)
-        assert resumed.returncode == 0, resumed.stderr
+        code, said = forge.run(server, home, mode)
+        assert code == 0, said
         server.settle()
         assert server.completions - sent == (2 if mode == "agent" else 1) * ROWS - stored
     if mode == "agent":
@@ -134,53 +188,60 @@ def test_a_killed_run_buys_only_what_was_in_flight_again(
     check_whole(home, references[mode])
 
 
-def test_a_loop_of_kills_ends_in_the_same_result(tmp_path: Path, references: dict[str, Path]) -> None:
+def test_a_loop_of_kills_ends_in_the_same_result(
+    tmp_path: Path, forge: Forge, references: dict[str, Path]
+) -> None:
     home = tmp_path / "home"
     points = ["evaluation.judged:5", "evaluation.agent_done:4", "evaluation.journal_written:6"]
+    kills = 0
     with FaultServer(answer) as server:
-        kills = 0
-        while (done := run(server, home, "agent", points[kills % 3])).returncode:
-            assert done.returncode == -signal.SIGKILL, done.stderr
+        while (ended := forge.run(server, home, "agent", points[kills % 3]))[0]:
+            assert ended[0] == -signal.SIGKILL, ended
             kills += 1
             assert kills < 25
         server.settle()
         assert server.completions <= 2 * ROWS + THREADS * kills
+    assert kills > 3
     check_whole(home, references["agent"])
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path, references: dict[str, Path]) -> None:
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
+    tmp_path: Path, forge: Forge, references: dict[str, Path]
+) -> None:
     home = tmp_path / "home"
-    with FaultServer(lambda body: Reply(text=answer(body), delay=0.1)) as server:
-        child = start(server, home, "rows")
-        deadline = time.monotonic() + 60
-        while server.completions < 5:
-            assert time.monotonic() < deadline
-            assert child.poll() is None, child.communicate()
-            time.sleep(0.01)
-        child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=60)
-        assert "KeyboardInterrupt" in err
-        assert "run_id='run'" in err
+    with FaultServer(lambda body: Reply(text=answer(body), delay=0.2)) as server:
+        child = forge.start(server, home, "rows")
+        wait_for(lambda: server.completions >= 5)
+        os.kill(child, signal.SIGINT)
+        code, said = forge.wait()
+        assert code == 1
+        assert "KeyboardInterrupt" in said
+        assert "run_id='run'" in said
         server.settle()
         sent = server.completions
         assert bought(home) == sent < ROWS
         part = load_evaluation("run", home=home)
         assert part.status == "stopped"
         assert part.judge_metrics["polite"].n_scored == sent
-        assert run(server, home, "rows").returncode == 0
+        assert forge.run(server, home, "rows")[0] == 0
         assert server.completions == ROWS
     check_whole(home, references["rows"])
 
 
-def test_one_process_at_a_time(tmp_path: Path) -> None:
+def test_one_process_at_a_time(tmp_path: Path, forge: Forge) -> None:
     home = tmp_path / "home"
     with FaultServer(lambda body: Reply(text=answer(body), delay=0.3)) as server:
-        first = start(server, home, "rows")
-        deadline = time.monotonic() + 60
-        while server.completions < 3:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        second = run(server, home, "rows")
-        assert "running in another process" in second.stderr
-        assert first.communicate(timeout=60)[0] == "complete\n"
+        forge.start(server, home, "rows")
+        wait_for(lambda: server.completions >= 3)
+        refused = pytest.raises(Conflict, match="running in another process")
+        with Session(home) as session, use_session(session), refused:
+            evaluate(rows(20), polite(server), run_id="run")
+        assert forge.wait() == (0, "complete")
         assert server.completions == ROWS
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
