@@ -50,7 +50,8 @@ def judge(
     quiet.after_imports()
     chosen = judge_of(load_config(config)[0].judge) if config is not None else find_judge(reference, home)
     with Session(home) as session, use_session(session):
-        session.check(chosen.model, chosen.base_url)
+        if chosen.model:
+            session.check(chosen.model, chosen.base_url)
         feedback = chosen.judge_item(item)
     if as_json:
         output.emit(feedback_json(feedback))

@@ -197,3 +197,18 @@ def test_dspy_evaluates_a_built_in(server):
         display_progress=False,
     )(judge)
     assert score.score == 100.0
+
+
+def test_dspy_compiles_a_built_in(server, tmp_path):
+    judge = world.made("Equivalence", server)
+    rows = [judge.example(case.labelled()) for case in builtin_cases("Equivalence")[:4]]
+    teleprompter = dspy.BootstrapFewShot(
+        metric=lambda row, said, *_: row.value == said.value, max_bootstrapped_demos=2, max_labeled_demos=0
+    )
+    compiled = teleprompter.compile(judge, trainset=rows)
+    assert len(compiled.predict.demos) == 2
+    compiled.save(tmp_path / "compiled")
+    stored = read_judge(tmp_path / "compiled", trust_base_url=True)
+    case = builtin_cases("Equivalence")[-1]
+    assert stored(**case.fields).value == case.expected
+    assert len(server.requests[-1].body["messages"]) == 6
