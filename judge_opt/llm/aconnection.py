@@ -80,7 +80,11 @@ class _Pool:
 
     def __init__(self, origin: Origin) -> None:
         connector = aiohttp.TCPConnector(
-            limit=0, socket_factory=_guarded, ssl=origin.tls or True, keepalive_timeout=30
+            limit=0,
+            resolver=aiohttp.ThreadedResolver(),  # the system's resolver, as for threads
+            socket_factory=_socket,
+            ssl=origin.tls or True,
+            keepalive_timeout=30,
         )
         self.client = aiohttp.ClientSession(
             connector=connector,
@@ -109,11 +113,8 @@ class _Pool:
             await self.client.close()
 
 
-def _guarded(address: Any) -> socket.socket:
-    """A socket for an address that a name led to; made before anything is sent there."""
-    family, kind, protocol, _, (host, *_) = address
-    connection.refuse_metadata(host)
-    made = socket.socket(family, kind, protocol)
+def _socket(address: Any) -> socket.socket:
+    made = connection.guarded_socket(address)
     made.setblocking(False)
     return made
 

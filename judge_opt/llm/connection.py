@@ -6,8 +6,8 @@ its own limit). Answers are read by llhttp, Node's parser, through httptools.
 
 Connections are pooled last-in first-out and checked for a closed peer before they are used again, so a
 request is not sent into a connection that the server has given up. Redirects are not followed. Cloud
-metadata addresses are refused after the connection is made and before a byte is sent, by the address
-that was reached and not by the name, so that no DNS answer gets around it.
+metadata addresses are refused by the very address that is about to be connected to, and not by a look at
+the name before, so that no DNS answer that changes gets around it.
 """
 
 import ipaddress
@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import httptools
@@ -164,9 +165,8 @@ class _Connection:
     """One socket, with what is left of a deadline for each of its waits."""
 
     def __init__(self, origin: Origin, deadline: float) -> None:
-        plain = socket.create_connection((origin.host, origin.port), _left(deadline))
+        plain = _connect(origin, deadline)
         try:
-            refuse_metadata(plain.getpeername()[0])
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             plain.settimeout(_left(deadline))
             tls = origin.tls
@@ -263,6 +263,35 @@ class _Answer:
         if not self._started or delimited:
             raise BrokenReplyError("the connection ended before the answer did")
         self.complete = True
+
+
+def _connect(origin: Origin, deadline: float) -> socket.socket:
+    """A connection to the first of the name's addresses that takes one."""
+    failure: OSError = OSError("the name has no address")
+    for address in socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM):
+        made: socket.socket | None = None
+        try:
+            made = guarded_socket(address)
+            made.settimeout(_left(deadline))
+            made.connect(address[4])
+            return made
+        except OSError as error:
+            if made is not None:
+                made.close()
+            if not isinstance(failure, AddressRefusedError):
+                failure = error
+    raise failure
+
+
+def guarded_socket(address: Any) -> socket.socket:
+    """A socket for an entry of `socket.getaddrinfo`; the one place where connections begin.
+
+    Raises:
+        AddressRefusedError: it leads to a metadata service.
+    """
+    family, kind, protocol, _, (host, *_) = address
+    refuse_metadata(host)
+    return socket.socket(family, kind, protocol)
 
 
 def _left(deadline: float) -> float:

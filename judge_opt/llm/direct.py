@@ -97,12 +97,13 @@ def _text_of(
     system: str | None = None
     read: list[lm15.Message] = []
     for index, row in enumerate(messages):
-        text = row.get("content")
-        role = _ROLES.get(row.get("role"))  # type: ignore[arg-type]
-        if len(row) != 2 or type(text) is not str or role is None:
+        if not isinstance(row, Mapping) or len(row) != 2:
+            return None
+        text, role = row.get("content"), _ROLES.get(str(row.get("role")))
+        if type(text) is not str or role is None:
             return None
         if role == "developer" and index == 0:
             system = text
         else:
-            read.append(lm15.Message(role, (lm15.TextPart(text),)))  # type: ignore[arg-type]
+            read.append(lm15.Message(role, (lm15.TextPart(text),)))
     return (system, tuple(read)) if read and isinstance(messages, list) else None

@@ -242,14 +242,15 @@ class AsyncEngine:
         self._own: Callable[[lm15.Request], Awaitable[lm15.Response]] | None = getattr(
             engine.backend, "acomplete", None
         )
-        self._leading: set[asyncio.Task[Bought]] = set()
 
     async def complete(self, request: lm15.Request, config_json: bytes | None = None) -> lm15.Response:
         """As `Engine.complete`. A purchase whose caller is cancelled goes on, and is stored."""
         engine = self.engine
         try:
             key, wire = engine.addresses.prepare(request, config_json)
-            bought, led = await engine.flights.alead_or_follow(key, lambda: self._lead(key, wire))
+            bought, led = await engine.flights.alead_or_follow(
+                key, lambda: engine.stored(key), lambda: self._buy(key, wire)
+            )
             if not (led and bought.fresh):
                 await engine.books.store.arecord(engine._hit(key, bought.response))
                 engine.books.tell(CallEvent(engine.purpose, True, bought.response.usage, 0.0))
@@ -275,14 +276,6 @@ class AsyncEngine:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "AsyncEngine":
         return self
-
-    async def _lead(self, key: str, request: lm15.Request) -> Bought:
-        if (known := self.engine.stored(key)) is not None:
-            return known
-        purchase = asyncio.get_running_loop().create_task(self._buy(key, request))
-        self._leading.add(purchase)
-        purchase.add_done_callback(self._leading.discard)
-        return await asyncio.shield(purchase)
 
     async def _buy(self, key: str, request: lm15.Request) -> Bought:
         engine, store = self.engine, self.engine.books.store

@@ -5,9 +5,9 @@ Threads and tasks of event loops share one table, so that a thread can wait for 
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -28,6 +28,7 @@ class Flights(Generic[T]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._flying: dict[str, _Flight[T]] = {}
+        self._tasks: set[asyncio.Task[T]] = set()  # a loop holds its tasks weakly
 
     def lead_or_follow(self, key: str, lead: Callable[[], T]) -> tuple[T, bool]:
         """Run `lead`, or wait for the thread or task that already does.
@@ -52,23 +53,40 @@ class Flights(Generic[T]):
             if failure is None or isinstance(failure, Exception):
                 return other.result(), False
 
-    async def alead_or_follow(self, key: str, lead: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """As `lead_or_follow`, for tasks."""
+    async def alead_or_follow(
+        self, key: str, look: Callable[[], T | None], lead: Callable[[], Coroutine[Any, Any, T]]
+    ) -> tuple[T, bool]:
+        """As `lead_or_follow`, for tasks. Where `look` finds nothing, `lead` runs in a task of its own: a
+        caller that is cancelled leaves it flying, and those who follow get its value."""
         while True:
             own, other = self._board(key)
             if other is None:
                 try:
-                    value = await lead()
+                    value = look()
                 except BaseException as error:
                     self._land(key, own, error=error)
                     raise
-                self._land(key, own, value)
-                return value, True
+                if value is not None:
+                    self._land(key, own, value)
+                    return value, True
+                task = asyncio.get_running_loop().create_task(self._fly(key, own, lead))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                return await asyncio.shield(task), True
             landed = asyncio.wrap_future(other)
             await asyncio.wait([landed])
             failure = other.exception()
             if failure is None or isinstance(failure, Exception):
                 return other.result(), False
+
+    async def _fly(self, key: str, flight: _Flight[T], lead: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        try:
+            value = await lead()
+        except BaseException as error:
+            self._land(key, flight, error=error)
+            raise
+        self._land(key, flight, value)
+        return value
 
     def _board(self, key: str) -> tuple[_Flight[T], Future[T] | None]:
         """(this call's flight, None), or (the flight of another, its future)."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from dspy import lm15
 
-from judge_opt.llm.retry import cancelled
+from judge_opt.llm.retry import cancelled, is_transient
 
 OVERLOAD = frozenset({429, 503, 529})
 _DECREASE = 0.7
@@ -139,7 +139,7 @@ class Limiter:
             if error is None:
                 if self.limit < self.ceiling:
                     self.limit = min(self.ceiling, self.limit + 1 / max(self.limit, 1.0))
-            elif getattr(error, "status", None) in OVERLOAD:
+            elif is_transient(error) and getattr(error, "status", None) in OVERLOAD:
                 self._overloaded(ticket, getattr(error, "retry_after", None))
             if self._queue:
                 wake = self._queue[0]

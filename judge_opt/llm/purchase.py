@@ -185,12 +185,13 @@ class Purchaser:
             self._price_table_read = True
         try:
             while True:
+                tried = receipt.attempts
                 try:
                     value = yield from self._attempt(usage_of, most, receipt, ends)
                     break
                 except lm15.LM15Error as error:
                     wait = self.policy.wait_after(error, receipt.attempts, key, ends)
-                    if wait is None:
+                    if wait is None or receipt.attempts == tried:  # nothing was sent: the limiter's word
                         raise
                     if wait > 0:
                         yield Wait(wait)

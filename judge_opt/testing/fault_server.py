@@ -81,6 +81,9 @@ class FaultServer:
     Args:
         answer: a completion's content as a function of the request body; or a `Reply` for full control.
         embed: a text's embedding; the default derives eight numbers from the text's hash.
+
+    Attributes:
+        capacity: POST requests that are answered at once; each further one gets a 429. None: no limit.
     """
 
     def __init__(
@@ -91,6 +94,8 @@ class FaultServer:
         self.answer = answer or (lambda body: "ok")
         self.embed = embed or _hashed
         self.models = Reply()
+        self.capacity: int | None = None
+        self.refused = 0
         self.requests: list[Recorded] = []
         self.connections = 0
         self.open_connections = 0
@@ -134,6 +139,9 @@ class FaultServer:
             self.in_flight_most = max(self.in_flight_most, self._in_flight)
             if record.method == "GET":
                 return self.models
+            if self.capacity is not None and self._in_flight > self.capacity:
+                self.refused += 1
+                return Reply(status=429)
             scripted = self._script.popleft() if self._script else Reply()
         if scripted.raw is not None or scripted.status != 200:
             return scripted
@@ -157,7 +165,7 @@ class FaultServer:
             TimeoutError: a client still holds a connection open after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
-        with socket.create_connection(self._server.server_address[:2], timeout) as last:
+        with socket.create_connection(("127.0.0.1", self._server.server_address[1]), timeout) as last:
             last.sendall(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             while last.recv(4096):
                 pass
@@ -225,10 +233,18 @@ class _Handler(BaseHTTPRequestHandler):
         owner = self.server.owner
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = owner.received(Recorded(self.command, self.path, headers, body))
+        self._booked = False
         try:
             self._send(reply, self._body(reply, body))
         finally:
-            owner.answered()
+            self._book()
+
+    def _book(self) -> None:
+        """The request is no longer in flight; said before its last bytes go out, so that a client's next
+        request is never counted beside it."""
+        if not self._booked:
+            self._booked = True
+            self.server.owner.answered()
 
     def _body(self, reply: Reply, body: Any) -> bytes:
         if reply.raw is not None:
@@ -252,6 +268,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply, body: bytes) -> None:
         time.sleep(reply.delay)
+        if not reply.drip:
+            self._book()
         kind = "text/html" if body.startswith(b"<") else "application/json"
         lines = [f"HTTP/1.1 {reply.status} Scripted", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in reply.headers.items()]

@@ -1,45 +1,12 @@
 """Keys go to the configured origin only, and are nowhere afterwards; hostile addresses are refused."""
 
-import logging
-
 import pytest
 
 from judge_opt.core.errors import CredentialsError, EndpointUnreachable, RequestRejected, UsageError
 from judge_opt.llm.connection import AddressRefusedError, Origin, refuse_metadata
-from judge_opt.testing.fault_server import FaultServer, Reply
+from judge_opt.testing.fault_server import Reply
 
 CANARY = "sk-canary-5f2d9e"
-
-
-def test_a_key_is_sent_to_its_origin_and_found_nowhere_else(
-    make_session, server, monkeypatch, tmp_path, caplog
-):
-    caplog.set_level(logging.DEBUG)
-    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
-    with FaultServer() as elsewhere:
-        session = make_session(run_id="r")
-        header = {"Authorization": f"Bearer {CANARY}-header"}
-        lm = session.lm("openai:/any", base_url=server.base_url)
-        lm("q")
-        session.lm("openai:/any", base_url=server.base_url, extra_headers=header)("q2")
-        target = elsewhere.base_url + "/chat/completions"
-        server.script(
-            Reply(status=307, headers={"Location": target}),
-            Reply(status=401, raw=b'{"error": {"message": "bad key"}}'),
-            Reply(status=500), Reply(status=500), Reply(status=500), Reply(status=500),
-        )  # fmt: skip
-        shown = [repr(lm), repr(lm.dump_state()), repr(session.ledger()), repr(lm.engine.backend.fingerprint)]
-        for i, kind in enumerate((RequestRejected, CredentialsError, Exception)):
-            with pytest.raises(kind) as caught:
-                lm(f"fails {i}")
-            shown.append(repr(caught.value) + str(caught.value) + repr(caught.value.__cause__))
-        session.close()
-        assert server.requests[0].headers["authorization"] == f"Bearer {CANARY}"
-        assert server.requests[1].headers["authorization"] == f"Bearer {CANARY}-header"
-        assert elsewhere.connections == 0
-    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert CANARY.encode() not in stored
-    assert CANARY not in "".join(shown) + caplog.text
 
 
 def test_a_key_of_another_provider_is_not_sent(session, server, monkeypatch):
@@ -103,10 +70,3 @@ def test_check(session, server):
     with pytest.raises(EndpointUnreachable, match=r"127\.0\.0\.1:9"):
         session.check("openai:/any", "http://127.0.0.1:9/v1")
     assert server.completions == 0
-
-
-def test_a_large_answer_is_cut_off(session, server, monkeypatch):
-    monkeypatch.setattr("judge_opt.llm.connection.LARGEST_REPLY", 1000)
-    server.script(Reply(text="x" * 5000))
-    with pytest.raises(RequestRejected, match="larger than"):
-        session.lm("openai:/any", base_url=server.base_url)("q")
