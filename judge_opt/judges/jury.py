@@ -211,8 +211,8 @@ def make_jury(
         name: as of `make_judge`.
         judges: two or more, of one value type: other models, other wordings, or both.
         vote: majority; weighted (by `weights`, or see `Jury.weigh`); median (of ordered labels); mean (of
-            numbers); any or all (of bool); minimum or maximum (of ordered labels and numbers). None: median for ordered labels, mean for numbers, else
-            majority.
+            numbers); any or all (of bool); minimum or maximum (of ordered labels and numbers). None: median
+            for ordered labels, mean for numbers, else majority.
         weights: one a juror, 0 or more, for "weighted".
         tie: the verdict where a majority ties; None: no verdict.
         quorum: share of the jurors, in (0, 1], who must have given a verdict. A juror without one is no
