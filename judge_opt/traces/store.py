@@ -6,7 +6,7 @@ Every method that writes returns after its commit is on disk.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import sqlalchemy as sa
 
@@ -24,6 +24,7 @@ from judge_opt.traces.schema import (
     SourceType,
     Trace,
     TracePage,
+    choice,
     new_assessment_id,
     now,
 )
@@ -118,37 +119,84 @@ class Store:
             seq = words.trace_number(connection, trace_id, self.database.name)
             return recorded.load(connection, sa.select(traces).where(traces.c.seq == seq))[0][1]
 
+    @overload
     def search_traces(
         self,
+        filter_string: str | None = None,
         *,
         name: str | None = None,
         session: str | None = None,
         tags: Mapping[str, str] | None = None,
+        order_by: str | Iterable[str] | None = None,
         max_results: int = 100,
         page: str | None = None,
-    ) -> TracePage:
+        return_type: Literal["list"] = "list",
+    ) -> TracePage: ...
+    @overload
+    def search_traces(
+        self,
+        filter_string: str | None = None,
+        *,
+        name: str | None = None,
+        session: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        order_by: str | Iterable[str] | None = None,
+        max_results: int = 100,
+        page: str | None = None,
+        return_type: str,
+    ) -> Any: ...
+    def search_traces(
+        self,
+        filter_string: str | None = None,
+        *,
+        name: str | None = None,
+        session: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        order_by: str | Iterable[str] | None = None,
+        max_results: int = 100,
+        page: str | None = None,
+        return_type: str = "list",
+    ) -> Any:
         """The traces that meet every condition, in the order in which they were added.
 
         Args:
+            filter_string: such as `feedback.ok = false AND tags.env = 'prod'`; see docs/traces.md.
             name: has an assessment of this name that votes.
             session: is of this session.
             tags: has each of these tags with this value.
+            order_by: such as "timestamp_ms DESC", or several; what has no value comes last.
             max_results: page size, 1 or more.
             page: `next_page` of the page before.
+            return_type: "list" (a TracePage), "pandas" (a DataFrame) or "arrow" (a pyarrow Table).
 
         Raises:
-            UsageError: `max_results` or `page` is wrong.
+            UsageError: an argument is wrong; for the filter the message says where.
         """
-        query = search.query(name=name, session=session, tags=tags, max_results=max_results, page=page)
+        choice("return_type", return_type, ("list", "pandas", "arrow"))
+        asked = search.search_of(
+            search.dialect_of(self.database.url.get_backend_name()),
+            filter_string,
+            name=name,
+            session=session,
+            tags=tags,
+            order_by=order_by,
+            max_results=max_results,
+            page=page,
+        )
         with self.database.read() as connection:
-            return search.page_of(recorded.load(connection, query), max_results)
+            found = asked.run(connection)
+        if return_type == "list":
+            return found
+        from judge_opt.traces import frames
 
-    def iter_traces(self, **conditions: Any) -> Iterator[Trace]:
-        """Every trace that `search_traces(**conditions)` finds, page by page."""
+        return frames.to_pandas(found) if return_type == "pandas" else frames.to_arrow(found)
+
+    def iter_traces(self, filter_string: str | None = None, **conditions: Any) -> Iterator[Trace]:
+        """Every trace that `search_traces` with these arguments finds, page by page."""
         page: str | None = None
         while True:
-            found = self.search_traces(**conditions, page=page)
-            yield from found.traces
+            found = self.search_traces(filter_string, **conditions, page=page)
+            yield from found
             if (page := found.next_page) is None:
                 return
 
@@ -216,7 +264,14 @@ class Store:
             DataError, UsageError: a value that cannot be stored, or that the label schema does not allow.
         """
         return self._log(
-            trace_id, "feedback", name, value, rationale, words.source_of(source, rater), metadata, strict=strict
+            trace_id,
+            "feedback",
+            name,
+            value,
+            rationale,
+            words.source_of(source, rater),
+            metadata,
+            strict=strict,
         )
 
     def log_expectation(
@@ -233,7 +288,14 @@ class Store:
     ) -> Assessment:
         """Stores what would have been right; else as `log_feedback`. Judges see it among the expectations."""
         return self._log(
-            trace_id, "expectation", name, value, rationale, words.source_of(source, rater), metadata, strict=strict
+            trace_id,
+            "expectation",
+            name,
+            value,
+            rationale,
+            words.source_of(source, rater),
+            metadata,
+            strict=strict,
         )
 
     def log_assessment(self, trace_id: str, assessment: Any) -> Assessment:
