@@ -27,6 +27,7 @@ from judge_opt.core.results import Unscored
 from judge_opt.experiments.config import ExperimentConfig, data_path
 from judge_opt.experiments.report.model import RunReport
 from judge_opt.experiments.report.render import render_html, render_markdown
+from judge_opt.experiments.seal import seal, unseal
 from judge_opt.experiments.story import Timings, tell_story
 from judge_opt.experiments.validation import judge_and_measure
 from judge_opt.judges.feedback import Feedback
@@ -200,6 +201,7 @@ def run(
     written = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
     write_text(plan.folder / "config.yaml", written)
     write_text(plan.folder / "split.json", json.dumps(prepared.split.to_json(), indent=1))
+    unseal(plan.folder)
     train, _, test = prepared.split.select(prepared.examples)
     with Session(
         prepared.home,
@@ -225,6 +227,7 @@ def run(
     write_text(plan.folder / "report.json", report.model_dump_json(indent=1))
     write_text(plan.folder / "report.html", render_html(report))
     write_text(plan.folder / "report.md", render_markdown(report))
+    seal(plan.folder)
     code = EXIT_OK if promoted else EXIT_NOT_PROMOTED
     return Outcome(plan.run_id, plan.folder, report, promoted, version, code)
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from judge_opt.core.errors import IntegrityError, NotFound
 from judge_opt.core.text import nearest
 from judge_opt.experiments.report.model import RunReport
+from judge_opt.experiments.seal import AGAIN, sealed_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,6 @@ def load_report(home: Path, run: str) -> RunReport:
             f"The run {folder.name} has no report yet.", "Run its configuration again: it resumes."
         )
     try:
-        return RunReport.model_validate_json(path.read_bytes())
+        return RunReport.model_validate_json(sealed_bytes(path))
     except ValidationError:
-        raise IntegrityError(
-            f"The report of {folder.name} is damaged.",
-            "Run its configuration again: its calls are in the cache.",
-        ) from None
+        raise IntegrityError(f"The report of {folder.name} is damaged: {path}.", AGAIN) from None
