@@ -43,8 +43,9 @@ def combine(
         quorum: share of the weight that must have voted, in (0, 1].
 
     Returns:
-        `Scored` with the mean of the voters' probabilities where all have them, else with the shares of
-        the votes; or `Unscored("no_agreement")`. With one reason where nobody voted for one reason.
+        `Scored` with the shares of the votes as its probabilities, and the mean of the voters' own ones,
+        where all have them, in `details["mean_probabilities"]`; or `Unscored("no_agreement")`, or with the
+        voters' reason where nobody voted and all for one reason.
     """
     worth = [1.0] * len(judgements) if weights is None else list(weights)
     voters = [(j, w) for j, w in zip(judgements, worth, strict=True) if isinstance(j, Scored) and w > 0]
@@ -80,7 +81,9 @@ def combine(
             return Unscored("no_agreement", f"the votes tie: {', '.join(leaders)}"[:200], details=details)
         value = tie if len(leaders) > 1 and tie is not None else _value_of(leaders[0], voters, value_type)
     text = value_type.text_of(value)
-    odds = _odds(voters, value_type) or ({**dict.fromkeys(value_type.choices(), 0.0), **shares})
+    if mean := _odds(voters, value_type):
+        details["mean_probabilities"] = mean
+    odds = {**dict.fromkeys(value_type.choices(), 0.0), **shares}
     return Scored(
         value,
         rationale=_rationale(voters, text, value_type),

@@ -192,11 +192,12 @@ def test_failures_change_no_share_and_order_does_not_count(said, random):
     )
 
 
-def test_the_mean_of_probabilities_is_the_confidence():
+def test_the_share_of_the_votes_is_the_confidence_and_the_mean_probabilities_are_told():
     said = [
         Scored(True, probabilities={"true": 0.9, "false": 0.1}),
         Scored(True, probabilities={"true": 0.6, "false": 0.4}),
     ]
     judged = combine(said, BOOL, rule="majority")
-    assert judged.confidence == pytest.approx(0.75)
-    assert sum(judged.probabilities.values()) == pytest.approx(1)
+    assert judged.confidence == 1.0
+    assert judged.probabilities == {"true": 1.0, "false": 0.0}
+    assert judged.details["mean_probabilities"] == pytest.approx({"true": 0.75, "false": 0.25})

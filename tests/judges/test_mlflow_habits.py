@@ -192,11 +192,7 @@ def test_a_jury(model, ensemble_fn, value):
 
 
 def test_built_in_judges(model):
-    def here(judge):
-        judge.base_url = model.base_url
-        return judge
-
-    correctness = here(Correctness(model="openai:/gpt-4o-mini"))
+    correctness = Correctness(model="openai:/gpt-4o-mini", base_url=model.base_url)
     assert correctness.name == "correctness"
     feedback = correctness(
         inputs={"question": "How many legs has a spider?"},
@@ -205,8 +201,11 @@ def test_built_in_judges(model):
     )
     assert feedback.value == "yes"
     assert RelevanceToQuery(model="openai:/gpt-4o-mini").name == "relevance_to_query"
-    tone = here(
-        Guidelines(name="tone", guidelines=["Be brief.", "Use {no} jargon."], model="openai:/gpt-4o-mini")
+    tone = Guidelines(
+        name="tone",
+        guidelines=["Be brief.", "Use {no} jargon."],
+        model="openai:/gpt-4o-mini",
+        base_url=model.base_url,
     )
     assert tone(inputs={"q": "Hi"}, outputs="Hello.").value == "yes"
     assert "Use {no} jargon." in shown(model)
