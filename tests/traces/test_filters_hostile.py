@@ -107,10 +107,9 @@ def test_any_text_is_a_filter_or_a_usage_error(store, text):
     assert store.get_trace("always").id == "always"
 
 
-WORDS = st.sampled_from(
-    "id tags . a = < LIKE IN ( ) , NOT AND OR IS NULL 'x' 3 feedback text span name `q` true inputs - metadata "
-    "timestamp".split()
-)
+OPERATORS = ["=", "<", "LIKE", "IN", "(", ")", ",", "NOT", "AND", "OR", "IS", "NULL", ".", "-"]
+FIELDS = ["id", "tags", "a", "feedback", "text", "span", "name", "`q`", "inputs", "metadata", "timestamp"]
+WORDS = st.sampled_from([*OPERATORS, *FIELDS, "'x'", "3", "true"])
 
 
 @RELAXED

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any as Anything
 
 import sqlalchemy as sa
+from sqlalchemy.engine.default import DefaultDialect
 
 from judge_opt.core.errors import UsageError
 from judge_opt.traces.database import SafeText
@@ -30,6 +31,7 @@ from judge_opt.traces.tables import assessments, trace_tags, traces
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ESCAPED = SafeText()
+_ANY_DIALECT = DefaultDialect()  # the escapes are the same in all
 _TESTS: dict[str, Callable[[Anything, Anything], Bool]] = {
     "=": lambda left, right: left == right,
     "!=": lambda left, right: left != right,
@@ -108,7 +110,7 @@ def _text_column(column: Anything, what: Condition, dialect: Dialect) -> Bool:
     """A condition on a column of text (`SafeText` or plain)."""
     values = [_want_text(value, what.field) for value in what.values]
     if what.operator in ("LIKE", "ILIKE"):
-        written = write_pattern(values[0], lambda text: _ESCAPED.process_bind_param(text, None) or "")
+        written = write_pattern(values[0], lambda text: _ESCAPED.process_bind_param(text, _ANY_DIALECT) or "")
         return like(sa.type_coerce(column, sa.Text), written, what.operator == "ILIKE", dialect)
     if what.operator == "IN":
         return sa.and_(column.is_not(None), column.in_(values))

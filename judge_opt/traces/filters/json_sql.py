@@ -107,7 +107,7 @@ def safe_jsonb(document: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 def like(text: sa.ColumnElement[Any], written: str, ignore_case: bool, dialect: Dialect) -> Bool:
     """Whether `text` matches a pattern of `write_pattern`; false where it is NULL."""
     if dialect == "postgresql":
-        found = text.ilike(written, escape="!") if ignore_case else text.like(written, escape="!")
+        found: Bool = text.ilike(written, escape="!") if ignore_case else text.like(written, escape="!")
     else:
         found = sa.func.judge_opt_like(text, written, int(ignore_case), type_=sa.Integer) == 1
     return sa.and_(text.is_not(None), found)
