@@ -20,7 +20,7 @@ from typing import Any
 
 from judge_opt.core.errors import UsageError
 from judge_opt.core.tokens import characters, estimate_tokens
-from judge_opt.judges.views.fields import Part, Seen, parts_of, pieces_of
+from judge_opt.judges.views.fields import MOST_WEIGHT, Part, Seen, parts_of, pieces_of
 from judge_opt.judges.views.lines import span_line, summary
 from judge_opt.judges.views.text import SHORTEST, Cut, Layout, clip, fill, flat_length
 from judge_opt.judges.views.tree import Span, SpanTree, read_tree
@@ -114,7 +114,7 @@ def _render(tree: SpanTree, room: int, share: int) -> TraceView:
     """
     seen = Seen()
     own = [("input", tree.inputs), ("output", tree.outputs)]
-    parts = [Part(name, value, 16) for name, value in own if value is not None]
+    parts = [Part(name, value, MOST_WEIGHT) for name, value in own if value is not None]
     blocks = [_block(0, summary(tree), parts, seen, room)]
     share -= len(blocks[0].line) + 1 + _OMITTED
     for span, line in _chosen(tree, share):

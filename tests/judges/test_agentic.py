@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import dspy
 import pytest
-from trace_samples import failed, many_spans, span
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trace_samples import failed, json_values, many_spans, span
 
 from judge_opt.align.memalign import MemAlign
 from judge_opt.core.errors import CredentialsError, TemplateError, UsageError
@@ -15,6 +17,8 @@ from judge_opt.core.results import Scored, Unscored
 from judge_opt.judges.agentic import AgenticJudge, TracePart
 from judge_opt.judges.make import make_judge
 from judge_opt.judges.stored import dump_judge, load_judge, read_judge, save_judge
+from judge_opt.judges.views.steps import FINISH, UNREADABLE, StepAdapter
+from judge_opt.judges.views.tools import TOOLS
 from judge_opt.labels.examples import LabelledExample, Vote
 from judge_opt.llm.retry import RetryPolicy
 from judge_opt.llm.session import Session, use_session
@@ -271,6 +275,36 @@ def test_dspy_compiles_it(judge, server):
     assert server.completions > before
     assert "charged twice" in str(bodies(server)[-1]["messages"][1:-1])
 
+    again = load_judge(*json.loads(json.dumps([dump_judge(compiled)[0], {}])))
+    before = server.completions
+    assert again(trace=needle_trace("charged once")).value is True
+    assert server.completions == before
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.text(max_size=20)
+        | st.builds(
+            lambda name, args: json.dumps({"next_tool_name": name, "next_tool_args": args}),
+            st.sampled_from([*TOOLS, FINISH, "x"]) | json_values,
+            json_values,
+        ),
+        max_size=3,
+    ).map("".join)
+)
+def test_any_reply_is_a_step_or_told_to_be_none(reply):
+    adapter = StepAdapter()
+    read = adapter.parse(None, reply)
+    assert read["next_tool_name"] in (*TOOLS, FINISH, UNREADABLE)
+    assert isinstance(read["next_thought"], str)
+    assert isinstance(read["next_tool_args"], dict)
+
+
+def test_a_reply_of_nothing_but_braces_is_read_in_time():
+    assert StepAdapter().parse(None, '{"a":' * 20_000)["next_tool_name"] == UNREADABLE
+    assert StepAdapter().parse(None, '{"a":' * 2_000_000)["next_tool_name"] == UNREADABLE
+
 
 def test_it_is_aligned_like_any_other_judge(server):
     """The experts forgive a double charge that was refunded; the judge learns it from their labels."""
@@ -338,6 +372,6 @@ def test_the_part_is_the_view_wherever_it_is_written(judge):
     ],
 )
 def test_impossible_settings_are_refused_when_it_is_made(changes, error):
-    settings = {"instructions": "Is {{ trace }} fine?", "trace_mode": "agent", **changes}
+    asked = {"instructions": "Is {{ trace }} fine?", "trace_mode": "agent", **changes}
     with pytest.raises(error):
-        make_judge("x", **settings)
+        make_judge("x", **asked)

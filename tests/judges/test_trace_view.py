@@ -78,6 +78,17 @@ def test_a_short_budget_keeps_the_ends_and_the_errors():
     assert view.tokens <= 500
 
 
+def test_the_root_speaks_for_a_trace_without_input_and_output():
+    made = many_spans(300)["spans"]
+    made[0]["attributes"] |= {"input.value": "ASKED " + "x" * 900, "output.value": "ANSWERED " + "y" * 900}
+    made[1]["attributes"]["output.value"] = "z" * 900
+    lines = render_trace(made, 800).text.split("\n")
+    (asked,) = [line for line in lines if "ASKED" in line]
+    (answered,) = [line for line in lines if "ANSWERED" in line]
+    others = [line for line in lines if "zzz" in line]
+    assert all(len(line) < min(len(asked), len(answered)) for line in others)
+
+
 def test_a_long_value_keeps_its_ends_and_says_how_much_is_missing():
     value = "BEGIN " + "x" * 50_000 + " END"
     view = render_trace({"inputs": value, "spans": []}, 300)

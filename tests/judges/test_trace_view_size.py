@@ -10,15 +10,15 @@ from trace_samples import many_spans, span
 from judge_opt.judges.trace_view import render_trace
 
 MIB = 1 << 20
-SLOW = 60.0
+SLOW = 100.0  # of processor time
 
 
 def measured(trace, budget=4000):
     tracemalloc.start()
     try:
-        began = time.monotonic()
+        began = time.process_time()
         view = render_trace(trace, budget)
-        seconds = time.monotonic() - began
+        seconds = time.process_time() - began
         return view, seconds, tracemalloc.get_traced_memory()[1] / MIB
     finally:
         tracemalloc.stop()

@@ -28,6 +28,9 @@ _SHOWN_IN_LINE = frozenset(
         "llm.token_count.prompt", "llm.token_count.completion", "input.mime_type", "output.mime_type",
     )
 )  # fmt: skip
+MOST_WEIGHT = 16
+"""Of what the whole run was asked and what it answered."""
+
 _WEIGHTS = {
     "error": 12,
     ("TOOL", "input"): 8,
@@ -96,7 +99,7 @@ def parts_of(span: Span) -> list[Part]:
         found.append(("attributes", rest))
     if events := _other_events(raw):
         found.append(("events", events))
-    return [Part(name, value, _weight(span.type, name)) for name, value in found]
+    return [Part(name, value, _weight(span, name)) for name, value in found]
 
 
 def pieces_of(name: str, value: Any) -> list[Piece]:
@@ -146,8 +149,10 @@ class Seen:
         return pieces(out)
 
 
-def _weight(span_type: str, name: str) -> int:
-    return _WEIGHTS.get((span_type, name)) or _WEIGHTS[name.removeprefix("other ")]
+def _weight(span: Span, name: str) -> int:
+    if span.number == 1 and name in ("input", "output"):
+        return MOST_WEIGHT  # where the trace has no input and output of its own, these are them
+    return _WEIGHTS.get((span.type, name)) or _WEIGHTS[name.removeprefix("other ")]
 
 
 def _error(span: Span) -> str:

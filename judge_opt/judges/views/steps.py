@@ -28,6 +28,7 @@ _MARK = re.compile(r"<(?=[\s/]*(?:step|result)_?\d*)", re.IGNORECASE)
 _KEY = re.compile(r"next_(?=t(?:hought|ool))", re.IGNORECASE)
 _DECODER = json.JSONDecoder()
 _MOST_UNREADABLE = 2
+_LONGEST_REPLY = 100_000  # characters; no step is that long, and nested braces cost more than their length
 
 
 def broken(text: str) -> str:
@@ -121,7 +122,8 @@ class StepAdapter(dspy.Adapter):
     def parse(self, signature: Any, completion: str) -> dict[str, Any]:
         """The step in a reply. What is none calls `UNREADABLE`; the second time in a row ends the
         inspection, since the model does not know how."""
-        found = [one for one in _objects(completion) if _NAME in one or VERDICT in one]
+        text = completion if len(completion) <= _LONGEST_REPLY else ""
+        found = [one for one in _objects(text) if _NAME in one or VERDICT in one]
         steps = [_step(one) for one in found]
         calls = {text_of([step[_NAME], step[_ARGS]]) for step in steps}
         if len(calls) == 1:
