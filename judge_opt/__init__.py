@@ -8,7 +8,7 @@ The names below are imported when they are first used, so that `import judge_opt
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from judge_opt.align.contract import AlignmentResult, NoOp
+    from judge_opt.align.contract import AlignmentOptimizer, AlignmentResult, NoOp
     from judge_opt.align.memalign import MemAlign
     from judge_opt.core.errors import (
         BudgetExceeded,
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     )
     from judge_opt.core.results import NOT_APPLICABLE, Scored, Unscored
     from judge_opt.core.values import ValueType, categories, interval, ordered, preference, scale
+    from judge_opt.evaluation.comparison import compare
+    from judge_opt.evaluation.result import EvaluationResult
+    from judge_opt.evaluation.run import evaluate, list_evaluations, load_evaluation
     from judge_opt.experiments.datasets import load_dataset
     from judge_opt.experiments.validation import validate as validate_judges
     from judge_opt.judges.builtin import (
@@ -85,16 +88,44 @@ if TYPE_CHECKING:
     from judge_opt.registry.judges import register as register_judge
     from judge_opt.registry.registry import Registry
     from judge_opt.registry.versions import Version
-    from judge_opt.traces.schema import AssessmentSource, Trace
+    from judge_opt.traces.fluent import (
+        carry_context,
+        configure_tracing,
+        current_store,
+        delete_assessment,
+        delete_trace_tag,
+        delete_traces,
+        flush_traces,
+        get_current_active_span,
+        get_last_active_trace_id,
+        get_trace,
+        log_assessment,
+        log_expectation,
+        log_feedback,
+        override_feedback,
+        retract,
+        search_traces,
+        set_store,
+        set_trace_tag,
+        start_span,
+        trace,
+        update_assessment,
+        update_current_trace,
+        use_store,
+    )
+    from judge_opt.traces.schema import Assessment, AssessmentSource, AssessmentSourceType, Trace
     from judge_opt.traces.store import Store
     from judge_opt.validate.report_data import ValidationReport
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AlignmentOptimizer": "align.contract",
     "AlignmentResult": "align.contract",
     "AskOptions": "judges.options",
+    "Assessment": "traces.schema",
     "AssessmentSource": "traces.schema",
+    "AssessmentSourceType": "traces.schema",
     "Budget": "llm.budget",
     "BudgetExceeded": "core.errors",
     "CodeCheck": "judges.checks",
@@ -113,6 +144,7 @@ _HOMES = {
     "DataError": "core.errors",
     "EndpointUnreachable": "core.errors",
     "Equivalence": "judges.builtin",
+    "EvaluationResult": "evaluation.result",
     "ExactMatch": "judges.checks",
     "ExpectationsGuidelines": "judges.builtin",
     "Feedback": "judges.feedback",
@@ -161,25 +193,52 @@ _HOMES = {
     "Vote": "labels.examples",
     "agrees": "judges.dspy_metric",
     "builtin_cases": "judges.builtin",
+    "carry_context": "traces.fluent",
     "categories": "core.values",
     "check": "judges.checks",
+    "compare": "evaluation.comparison",
+    "configure_tracing": "traces.fluent",
     "current_session": "llm.session",
+    "current_store": "traces.fluent",
+    "delete_assessment": "traces.fluent",
+    "delete_trace_tag": "traces.fluent",
+    "delete_traces": "traces.fluent",
+    "evaluate": "evaluation.run",
+    "flush_traces": "traces.fluent",
+    "get_current_active_span": "traces.fluent",
     "get_judge": "registry.judges",
+    "get_last_active_trace_id": "traces.fluent",
     "get_scorer": "registry.judges:get_judge",
+    "get_trace": "traces.fluent",
     "interval": "core.values",
+    "list_evaluations": "evaluation.run",
     "load_dataset": "experiments.datasets",
+    "load_evaluation": "evaluation.run",
     "load_examples": "labels.importers",
     "load_judge": "judges.stored:read_judge",
+    "log_assessment": "traces.fluent",
+    "log_expectation": "traces.fluent",
+    "log_feedback": "traces.fluent",
     "make_judge": "judges.make",
     "make_jury": "judges.jury",
     "make_scorer_ensemble": "judges.jury",
     "make_split": "labels.splits",
     "ordered": "core.values",
+    "override_feedback": "traces.fluent",
     "preference": "core.values",
     "register_judge": "registry.judges:register",
+    "retract": "traces.fluent",
     "run_cases": "judges.builtin",
     "scale": "core.values",
+    "search_traces": "traces.fluent",
+    "set_store": "traces.fluent",
+    "set_trace_tag": "traces.fluent",
+    "start_span": "traces.fluent",
+    "trace": "traces.fluent",
+    "update_assessment": "traces.fluent",
+    "update_current_trace": "traces.fluent",
     "use_session": "llm.session",
+    "use_store": "traces.fluent",
     "validate_judges": "experiments.validation:validate",
 }
 """Public name to the module that defines it, and after a colon its name there where that differs.
@@ -188,9 +247,12 @@ The function is `validate_judges` since `judge_opt.validate` is the package of t
 __all__ = [
     "NOT_APPLICABLE",
     "PII",
+    "AlignmentOptimizer",
     "AlignmentResult",
     "AskOptions",
+    "Assessment",
     "AssessmentSource",
+    "AssessmentSourceType",
     "Budget",
     "BudgetExceeded",
     "CodeCheck",
@@ -209,6 +271,7 @@ __all__ = [
     "DataError",
     "EndpointUnreachable",
     "Equivalence",
+    "EvaluationResult",
     "ExactMatch",
     "ExpectationsGuidelines",
     "Feedback",
@@ -256,25 +319,52 @@ __all__ = [
     "__version__",
     "agrees",
     "builtin_cases",
+    "carry_context",
     "categories",
     "check",
+    "compare",
+    "configure_tracing",
     "current_session",
+    "current_store",
+    "delete_assessment",
+    "delete_trace_tag",
+    "delete_traces",
+    "evaluate",
+    "flush_traces",
+    "get_current_active_span",
     "get_judge",
+    "get_last_active_trace_id",
     "get_scorer",
+    "get_trace",
     "interval",
+    "list_evaluations",
     "load_dataset",
+    "load_evaluation",
     "load_examples",
     "load_judge",
+    "log_assessment",
+    "log_expectation",
+    "log_feedback",
     "make_judge",
     "make_jury",
     "make_scorer_ensemble",
     "make_split",
     "ordered",
+    "override_feedback",
     "preference",
     "register_judge",
+    "retract",
     "run_cases",
     "scale",
+    "search_traces",
+    "set_store",
+    "set_trace_tag",
+    "start_span",
+    "trace",
+    "update_assessment",
+    "update_current_trace",
     "use_session",
+    "use_store",
     "validate_judges",
 ]
 
