@@ -14,7 +14,9 @@ from judge_opt.cli import (
     judge,
     label,
     output,
+    queue,
     quiet,
+    raters,
     registry,
     report,
     runs,
@@ -39,6 +41,8 @@ app.command("evaluate", epilog=evaluate.EXIT_CODES)(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("judge")(judge.judge)
 app.add_typer(label.app, name="label")
+app.add_typer(queue.app, name="queue")
+app.command("raters")(raters.raters)
 app.command("report")(report.report)
 app.command("runs")(runs.runs)
 app.add_typer(registry.app, name="registry")
