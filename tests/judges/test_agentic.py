@@ -115,12 +115,17 @@ def test_in_an_event_loop_it_does_the_same(judge, server):
     assert server.completions == 5
 
 
-def test_many_at_once(judge, server):
+@pytest.mark.parametrize("road", ["threads", "event loop"])
+def test_many_at_once(judge, server, road):
     items = [
         {"trace": needle_trace(f"{'charged twice' if i % 2 else 'charged once'} {i}")} for i in range(12)
     ]
-    judged = judge.batch(items, concurrency=6)
+    if road == "threads":
+        judged = judge.batch(items, concurrency=6)
+    else:
+        judged = asyncio.run(judge.abatch(items, concurrency=6))
     assert [f.value for f in judged] == [i % 2 == 0 for i in range(12)]
+    assert {f.metadata["steps"] for f in judged} == {4}
     # The first two steps are the same for all, since the views are: each is bought once.
     assert server.completions == 2 + 12 * 3
 
