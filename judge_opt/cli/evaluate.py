@@ -83,6 +83,9 @@ def evaluate(
     no_store: Annotated[
         bool, typer.Option("--no-store", help="Do not record verdicts in HOME/store.db.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be bought, and make no call.")
+    ] = False,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=512)] = 16,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
@@ -103,6 +106,8 @@ def evaluate(
 
     quiet.after_imports()
     judges, rows = _work(references or [], data, run, home)
+    if dry_run:
+        return _forecast(rows, judges, group, home, as_json)
     from judge_opt.align.contract import Event
 
     budget = (
@@ -150,6 +155,34 @@ def evaluate(
     return code
 
 
+def _forecast(
+    rows: "Path | list[Row]", judges: "list[Judge]", group: str | None, home: Path, as_json: bool
+) -> int:
+    from dataclasses import asdict
+
+    from judge_opt.evaluation import forecast
+    from judge_opt.llm.session import Session, use_session
+
+    with Session(home, run_id="evaluate") as session, use_session(session):
+        found = forecast(rows, judges, group=group)
+    if as_json:
+        output.emit({"plan": {name: asdict(one) for name, one in found.items()}, "exit_code": EXIT_OK})
+        return EXIT_OK
+    cells = [
+        [
+            name,
+            str(one.rows),
+            str(one.calls),
+            str(one.cached),
+            "not known" if one.tokens is None else f"at most {one.tokens}",
+            "not known" if one.usd is None else f"at most ${one.usd:.4f}",
+        ]
+        for name, one in found.items()
+    ]
+    output.table(["judge", "rows", "calls to buy", "from cache", "tokens", "cost"], cells)
+    return EXIT_OK
+
+
 def _work(
     references: list[str], data: Path | None, run: str | None, home: Path
 ) -> "tuple[list[Judge], Path | list[Row]]":
@@ -180,6 +213,7 @@ def _held_out(folder: Path, data: Path | None, home: Path) -> "list[Row]":
     from judge_opt.experiments.config import data_path, load_config
     from judge_opt.experiments.run import prepare
     from judge_opt.labels import Split
+    from judge_opt.traces import Store
 
     changes = {"data.path": str(data.resolve())} if data is not None else {}
     config = load_config(folder / "config.yaml", changes)[0]
@@ -192,7 +226,10 @@ def _held_out(folder: Path, data: Path | None, home: Path) -> "list[Row]":
             f"The rows in {rows.name} are not those that run {folder.name} was made with.",
             "Restore the file, or run the configuration again.",
         )
-    test = prepared.split.select(prepared.examples)[2]
+    with Store(home / "store.db") as store:
+        test = prepared.split.open_test(
+            prepared.examples, "judge-opt evaluate", store=store, run_id=folder.name
+        )
     return [
         Row(
             one.id,

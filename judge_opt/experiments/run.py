@@ -35,6 +35,7 @@ from judge_opt.judges.judge import Judge
 from judge_opt.judges.make import make_judge
 from judge_opt.judges.stored import dump_judge, save_judge
 from judge_opt.labels.examples import LabelledExample
+from judge_opt.labels.held_out import HeldOutRead, reads_of
 from judge_opt.labels.importers import load_examples
 from judge_opt.labels.leakage import check_no_leakage
 from judge_opt.labels.splits import Split, make_split
@@ -42,6 +43,7 @@ from judge_opt.llm.budget import Budget
 from judge_opt.llm.engine import CallEvent
 from judge_opt.llm.session import Session, use_session
 from judge_opt.registry.judges import register
+from judge_opt.traces.store import Store
 from judge_opt.validate.gate import GatePolicy
 from judge_opt.validate.report_data import ValidationReport
 
@@ -202,7 +204,7 @@ def run(
     write_text(plan.folder / "config.yaml", written)
     write_text(plan.folder / "split.json", json.dumps(prepared.split.to_json(), indent=1))
     unseal(plan.folder)
-    train, _, test = prepared.split.select(prepared.examples)
+    train = prepared.split.select(prepared.examples)[0]
     with Session(
         prepared.home,
         run_id=plan.run_id,
@@ -215,21 +217,36 @@ def run(
                 prepared.judge, train, seed=config.seed, callbacks=[clock.event]
             )
             reach("experiment.aligned")
+            test, reads = _open_test(prepared)
             validation, before, after = _validate(prepared, aligned, train, test, clock)
             reach("experiment.validated")
         promoted = aligned.changed and validation.decision.promoted
-        version = _register(prepared, aligned, validation) if promoted else None
+        version = _register(prepared, aligned, validation, reads) if promoted else None
         save_judge(aligned.judge if promoted else prepared.judge, plan.folder / "judge")
         results = _results(prepared, aligned, validation, before, after, promoted)
         write_text(plan.folder / "results.json", json.dumps(results, indent=1, sort_keys=True))
         reach("experiment.results")
-        report = tell_story(prepared, aligned, validation, test, before, after, session, clock, promoted)
+        report = tell_story(
+            prepared, aligned, validation, test, before, after, session, clock, promoted, reads
+        )
     write_text(plan.folder / "report.json", report.model_dump_json(indent=1))
     write_text(plan.folder / "report.html", render_html(report))
     write_text(plan.folder / "report.md", render_markdown(report))
     seal(plan.folder)
     code = EXIT_OK if promoted else EXIT_NOT_PROMOTED
     return Outcome(plan.run_id, plan.folder, report, promoted, version, code)
+
+
+def _open_test(prepared: Prepared) -> tuple[list[LabelledExample], list[HeldOutRead]]:
+    """The held-out rows, and every reading of them that is on record, this one included."""
+    with Store(prepared.home / "store.db") as store:
+        test = prepared.split.open_test(
+            prepared.examples,
+            f"run {prepared.config.name}: the aligned judge against the untouched one",
+            store=store,
+            run_id=prepared.plan.run_id,
+        )
+        return test, reads_of(test, store=store)
 
 
 def _optimizer(config: ExperimentConfig) -> AlignmentOptimizer:
@@ -263,7 +280,9 @@ def _validate(
     )
 
 
-def _register(prepared: Prepared, aligned: AlignmentResult, validation: ValidationReport) -> str:
+def _register(
+    prepared: Prepared, aligned: AlignmentResult, validation: ValidationReport, reads: list[HeldOutRead]
+) -> str:
     config = prepared.config
     name = config.register_as.name or prepared.judge.name
     lineage = {
@@ -273,6 +292,8 @@ def _register(prepared: Prepared, aligned: AlignmentResult, validation: Validati
         "optimizer": aligned.optimizer,
         "settings": aligned.settings,
         "seed": config.seed,
+        "config": config.resolved(),
+        "held_out_reads": [read.to_json() for read in reads],
         "validation": json.loads(validation.model_dump_json()),
     }
     version = register(

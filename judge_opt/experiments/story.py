@@ -22,11 +22,13 @@ from judge_opt.experiments.report.model import (
     LearningStep,
     LedgerLine,
     NeighbourUsed,
+    ReadOfHeldOut,
     RunReport,
 )
 from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.rendering import value_text
 from judge_opt.labels.examples import LabelledExample
+from judge_opt.labels.held_out import HeldOutRead
 from judge_opt.llm.session import Session
 from judge_opt.validate.report_data import ValidationReport
 
@@ -94,20 +96,34 @@ def tell_story(
     session: Session,
     clock: Timings,
     promoted: bool,
+    reads: Sequence[HeldOutRead],
 ) -> RunReport:
-    """The report of a run that came to its end."""
+    """The report of a run that came to its end.
+
+    Args:
+        reads: every reading of the held-out rows that is on record, this run's included.
+    """
     config = prepared.config
     warnings = list(aligned.warnings)
     if prepared.skipped:
         warnings.append(f"{prepared.skipped} rows of the file carry no such label and were left out")
     if not aligned.changed:
         warnings.append("no part of memory helped on the training rows: the untouched judge was returned")
+    if elsewhere := sum(read.run_id != prepared.plan.run_id for read in reads):
+        warnings.append(
+            f"these held-out rows were read {elsewhere} time(s) outside this run: what was chosen after "
+            "looking at them is not proven on them"
+        )
     return RunReport(
         title=config.name,
         description=config.description,
         status="promoted" if promoted else "not_promoted",
         validation=validation,
         data=_data(prepared),
+        held_out_reads=[
+            ReadOfHeldOut(when=read.created.isoformat(), reason=read.reason, run_id=read.run_id)
+            for read in reads
+        ],
         judge=JudgeCard(
             name=prepared.judge.name,
             instructions=prepared.judge.instructions,

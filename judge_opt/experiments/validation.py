@@ -9,6 +9,7 @@ from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.judge import Judge
 from judge_opt.judges.rendering import value_text
 from judge_opt.labels.examples import LabelledExample
+from judge_opt.labels.held_out import record_read
 from judge_opt.labels.leakage import check_no_leakage
 from judge_opt.llm.session import current_session
 from judge_opt.memory.vectors import ItemEmbedder
@@ -33,7 +34,8 @@ def validate(
     noun: str = "rows",
     progress: Progress | None = None,
 ) -> ValidationReport:
-    """Compare an aligned judge with the one that it would replace, on held-out rows.
+    """Compare an aligned judge with the one that it would replace, on held-out rows. That they were read is
+    recorded in the current store: see `judge_opt.labels.held_out`.
 
     Args:
         before, after: of the same value type.
@@ -50,6 +52,8 @@ def validate(
         LeakageError: a row, or a near-duplicate, stands in both `train` and `test`.
         DataError: `test` is empty, or the judges differ in their value types.
     """
+    if test:
+        record_read(test, f"validate_judges: {after.name!r} against {before.name!r}")
     return judge_and_measure(
         before,
         after,

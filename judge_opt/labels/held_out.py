@@ -21,6 +21,7 @@ from judge_opt.traces.tables import Sequence as RowNumber
 if TYPE_CHECKING:
     from judge_opt.labels.examples import LabelledExample
     from judge_opt.traces.database import Database
+    from judge_opt.traces.store import Store
 
 test_reads = sa.Table(
     "test_reads",
@@ -65,14 +66,17 @@ def rows_hash(rows: "Sequence[LabelledExample]") -> str:
 
 
 def record_read(
-    database: "Database",
     rows: "Sequence[LabelledExample]",
     reason: str,
     *,
+    store: "Store | Database | None" = None,
     split_hash: str | None = None,
     run_id: str | None = None,
 ) -> HeldOutRead:
     """Records that `rows` are read now, durably, before the caller gets to see them.
+
+    Args:
+        store: where; default: the home folder's.
 
     Raises:
         UsageError: no reason is given.
@@ -82,7 +86,7 @@ def record_read(
             "Held-out rows are read for a reason, and none was given.", "Say why in a few words."
         )
     read = HeldOutRead(rows_hash(rows), len(rows), split_hash, reason, run_id, now())
-    with database.write() as connection:
+    with _database(store).write() as connection:
         connection.execute(
             sa.insert(test_reads).values(
                 rows_hash=read.rows_hash,
@@ -96,11 +100,13 @@ def record_read(
     return read
 
 
-def reads_of(database: "Database", rows: "Sequence[LabelledExample] | str") -> list[HeldOutRead]:
+def reads_of(
+    rows: "Sequence[LabelledExample] | str", *, store: "Store | Database | None" = None
+) -> list[HeldOutRead]:
     """Every recorded reading of these rows (or of a `rows_hash`), the first first."""
     digest = rows if isinstance(rows, str) else rows_hash(rows)
     query = sa.select(test_reads).where(test_reads.c.rows_hash == digest).order_by(test_reads.c.seq)
-    with database.read() as connection:
+    with _database(store).read() as connection:
         return [
             HeldOutRead(
                 row["rows_hash"],
@@ -112,3 +118,11 @@ def reads_of(database: "Database", rows: "Sequence[LabelledExample] | str") -> l
             )
             for row in connection.execute(query).mappings()
         ]
+
+
+def _database(store: "Store | Database | None") -> "Database":
+    if store is None:
+        from judge_opt.traces.default_store import current_store
+
+        store = current_store()
+    return getattr(store, "database", store)  # type: ignore[return-value]

@@ -7,7 +7,7 @@ examples and seed give the same split on every machine and in any order of the r
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from judge_opt.core.errors import DataError, IntegrityError
 from judge_opt.core.files import write_bytes
@@ -16,6 +16,10 @@ from judge_opt.labels.allocation import Block, allocate, label_classes
 from judge_opt.labels.examples import LabelledExample
 from judge_opt.labels.near_duplicates import Groups, near_duplicate_links
 from judge_opt.labels.sizes import Size, row_targets
+
+if TYPE_CHECKING:
+    from judge_opt.traces.database import Database
+    from judge_opt.traces.store import Store
 
 SCHEMA = 1
 MIN_USABLE = 10
@@ -50,6 +54,9 @@ class Split:
     ) -> tuple[list[LabelledExample], list[LabelledExample], list[LabelledExample]]:
         """The examples of train, valid and test, in the split's order.
 
+        This is for handing rows on, and for checks that look at no label. Whoever measures something on the
+        test rows reads them with `open_test`, which records it; `validate_judges` records it by itself.
+
         Args:
             unchanged: also require that items and votes are the ones that were split.
 
@@ -73,6 +80,32 @@ class Split:
                 "The examples were changed after they were split.", "Load the data that was split."
             )
         return sides[0], sides[1], sides[2]
+
+    def open_test(
+        self,
+        examples: Sequence[LabelledExample],
+        reason: str,
+        *,
+        store: "Store | Database | None" = None,
+        run_id: str | None = None,
+    ) -> list[LabelledExample]:
+        """The test rows, in the split's order, once it is on record that they are read, and why: each look
+        at them is a chance to choose what happens to fit. See `judge_opt.labels.held_out`.
+
+        Args:
+            reason: in a few words: "final comparison of the two prompts".
+            store: where that is recorded; default: the home folder's.
+            run_id: the run that reads.
+
+        Raises:
+            UsageError: no reason is given.
+            DataError: an example of the split is missing.
+        """
+        from judge_opt.labels.held_out import record_read
+
+        test = self.select(examples)[2]
+        record_read(test, reason, store=store, split_hash=self.content_hash, run_id=run_id)
+        return test
 
     def to_json(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **self._content(), "content_hash": self.content_hash}

@@ -42,14 +42,15 @@ def register(
         name: default: the judge's own.
         lineage: where it came from. The code's version is added under "code".
         alias: pointed at the new version, for example "production".
-        home: default: the current session's.
-        registry: another registry than the home's, such as one on PostgreSQL.
+        home: whose `store.db` holds the registry; default: the current store's database, see
+            `judge_opt.traces.default_store`.
+        registry: another one.
 
     Returns:
         the version; the latest one where the judge is the same as that.
     """
     state, blobs = dump_judge(judge)
-    where = registry or Registry(registry_path(home))
+    where = _registry(home, registry)
     version = where.register(
         KIND, name or judge.name, state, blobs, {"code": code_version(), **(lineage or {})}, tags
     )
@@ -81,7 +82,7 @@ def get_judge(
         NotFound, IntegrityError: never another version, and never the untouched judge, instead.
         UsageError: the version came from a bundle and names an address: see `judge_opt.judges.endpoints`.
     """
-    where = registry or Registry(registry_path(home))
+    where = _registry(home, registry)
     found, state, blobs = where.get(KIND, name, version)
     state = checked_endpoints(
         state,
@@ -94,12 +95,12 @@ def get_judge(
 
 def list_judges(*, home: Home = None, registry: Registry | None = None) -> list[Version]:
     """The latest version of every registered judge, by name."""
-    return (registry or Registry(registry_path(home))).list(KIND)
+    return _registry(home, registry).list(KIND)
 
 
 def list_versions(name: str, *, home: Home = None, registry: Registry | None = None) -> list[Version]:
     """Every version of a judge, the first first, with the tombstones of deleted ones; [] for no such judge."""
-    return (registry or Registry(registry_path(home))).versions(KIND, name)
+    return _registry(home, registry).versions(KIND, name)
 
 
 def delete_judge(
@@ -114,8 +115,18 @@ def delete_judge(
 ) -> Version:
     """Remove a version's content; its number is never given again, and loading it says who deleted it and
     why. See `Registry.delete`."""
-    where = registry or Registry(registry_path(home))
+    where = _registry(home, registry)
     return where.delete(KIND, name, version, reason=reason, by=by, force=force)
+
+
+def _registry(home: Home, registry: Registry | None) -> Registry:
+    if registry is not None:
+        return registry
+    if home is not None:
+        return Registry(registry_path(home))
+    from judge_opt.traces.default_store import current_store
+
+    return Registry(current_store())
 
 
 def code_version() -> dict[str, str]:

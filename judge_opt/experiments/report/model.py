@@ -38,6 +38,14 @@ class DataCard(Strict):
     labels: dict[str, int] = Field(default_factory=dict)
 
 
+class ReadOfHeldOut(Strict):
+    """A recorded reading of the held-out rows. `when` is ISO 8601; `run_id` None where no run read."""
+
+    when: str
+    reason: str
+    run_id: str | None = None
+
+
 class JudgeCard(Strict):
     """The judge that was aligned. `value_type` is in words: "one of: good, bad"."""
 
@@ -147,6 +155,8 @@ class RunReport(Strict):
     Attributes:
         status: `promoted` only where the validation says so; `failed` where the run did not come to an end.
         validation: the held-out comparison; None only where the run failed before it.
+        held_out_reads: every reading of the test rows that was on record at the end, this run's included;
+            empty in reports of releases that kept no record.
         failure: what stopped a failed run and what to do next; None else.
         timings: phase to wall seconds, in order.
 
@@ -161,6 +171,7 @@ class RunReport(Strict):
     validation: ValidationReport | None
     failure: str | None = None
     data: DataCard
+    held_out_reads: list[ReadOfHeldOut] = Field(default_factory=list)
     judge: JudgeCard
     optimizer: str
     settings: dict[str, str] = Field(default_factory=dict)

@@ -95,6 +95,8 @@ def render_markdown(run: RunReport) -> str:
             f"- {'held' if check.holds else '**failed**'}: {markdown(check.text)}"
             for check in run.validation.decision.checks
         ]
+    if run.held_out_reads:
+        out += ["", f"The held-out rows were read {len(run.held_out_reads)} time(s) so far."]
     if run.components or run.guidelines:
         out += ["", "## What was learned", ""]
     if run.components:
