@@ -29,7 +29,7 @@ from judge_opt.core.errors import UsageError
 LARGEST_REPLY = 32 * 1024 * 1024
 _LARGEST_HEAD = 256 * 1024
 _METADATA = frozenset({"100.100.100.200", "168.63.129.16", "fd00:ec2::254", "192.0.0.192"})
-_KEPT = 512
+KEPT = 512
 
 
 class AddressRefusedError(OSError):
@@ -100,9 +100,9 @@ class ConnectionPool:
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
-        self._idle: deque[_Connection] = deque(maxlen=_KEPT)
+        self._idle: deque[_Connection] = deque(maxlen=KEPT)
         self._pid = os.getpid()
-        self._head: tuple[object, bytes] = (None, b"")
+        self._heads = Heads(origin)
 
     def request(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
@@ -114,8 +114,7 @@ class ConnectionPool:
             OSError: no connection, or a lost one.
             ValueError: a header that cannot be sent.
         """
-        head = self._encoded(method, path, headers)
-        message = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body) if body else head + b"\r\n"
+        message = self._heads.message(method, path, headers, body)
         deadline = time.monotonic() + timeout
         connection = self._take(deadline)
         try:
@@ -123,7 +122,7 @@ class ConnectionPool:
         except BaseException:
             connection.close()
             raise
-        if reusable and len(self._idle) < _KEPT:
+        if reusable and len(self._idle) < KEPT:
             self._idle.append(connection)
         else:
             connection.close()
@@ -136,7 +135,7 @@ class ConnectionPool:
 
     def _take(self, deadline: float) -> "_Connection":
         if self._pid != os.getpid():  # the parent's connections: two processes must not talk on one
-            self._idle, self._pid = deque(maxlen=_KEPT), os.getpid()
+            self._idle, self._pid = deque(maxlen=KEPT), os.getpid()
         while True:
             try:
                 connection = self._idle.pop()
@@ -146,10 +145,26 @@ class ConnectionPool:
                 return connection
             connection.close()
 
-    def _encoded(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
-        """The head without its end. The last one is kept: calls differ in their bodies."""
+
+class Heads:
+    """Writes requests. The last head is kept: calls differ in their bodies.
+
+    Args:
+        origin: where they go.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self._last: tuple[object, bytes] = (None, b"")
+
+    def message(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+        """The bytes of a request.
+
+        Raises:
+            ValueError: a header that cannot be sent.
+        """
         key = (method, path, *headers.items())
-        seen, head = self._head
+        seen, head = self._last
         if seen != key:
             lines = [f"{method} {self.origin.path}{path} HTTP/1.1", f"Host: {self.origin.authority}"]
             for name, value in headers.items():
@@ -157,8 +172,8 @@ class ConnectionPool:
                     raise ValueError(f"the header {name[:40]!r} cannot be sent")
                 lines.append(f"{name}: {value}")
             head = ("\r\n".join(lines) + "\r\n").encode("latin-1")
-            self._head = (key, head)
-        return head
+            self._last = (key, head)
+        return head + b"\r\n" if body is None else b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
 class _Connection:
@@ -174,15 +189,13 @@ class _Connection:
         except BaseException:
             plain.close()
             raise
-        self._poll = select.poll()
-        self._poll.register(self._socket.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
 
     def exchange(self, message: bytes, deadline: float) -> tuple[HTTPReply, bool]:
         """Send, and read the answer. True where the connection can be used again."""
         wire = self._socket
         wire.settimeout(_left(deadline))
         wire.sendall(message)
-        answer = _Answer()
+        answer = Answer()
         while not answer.complete:
             wire.settimeout(_left(deadline))
             answer.feed(wire.recv(1 << 16))
@@ -190,13 +203,13 @@ class _Connection:
 
     def is_alive(self) -> bool:
         """False where the server closed this idle connection, or sent what nobody asked for."""
-        return not self._poll.poll(0)
+        return is_quiet(self._socket.fileno())
 
     def close(self) -> None:
         self._socket.close()
 
 
-class _Answer:
+class Answer:
     """An answer as it comes in. The `on_` methods are httptools' callbacks."""
 
     __slots__ = ("_chunks", "_headers", "_parser", "_size", "_started", "complete", "keeps")
@@ -292,6 +305,13 @@ def guarded_socket(address: Any) -> socket.socket:
     family, kind, protocol, _, (host, *_) = address
     refuse_metadata(host)
     return socket.socket(family, kind, protocol)
+
+
+def is_quiet(descriptor: int) -> bool:
+    """True where an idle connection is neither closed nor sending."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN | select.POLLHUP | select.POLLERR)
+    return not poll.poll(0)
 
 
 def _left(deadline: float) -> float:

@@ -111,8 +111,6 @@ class HTTPBackend:
 
     async def apost(self, path: str, body: Mapping[str, Any]) -> HTTPReply:
         """As `post`, without blocking the event loop."""
-        from aiohttp import ClientError
-
         if self._loops is None:
             from judge_opt.llm.aconnection import AsyncConnections
 
@@ -120,7 +118,7 @@ class HTTPBackend:
         data, started = _encode(body), time.monotonic()
         try:
             reply = await self._loops.request("POST", path, data, self._all_headers(), self._time_left())
-        except (OSError, ValueError, ClientError) as error:
+        except (OSError, ValueError) as error:
             raise self._lost(error, started) from error
         if reply.status != 200:
             raise self._error(reply, body)
