@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judge_opt.align.memalign import MemAlign
@@ -370,6 +370,7 @@ def test_a_schema_fetches_nothing():
 HOSTILE = st.text(alphabet=st.characters(exclude_categories=()), max_size=60)
 
 
+@settings(deadline=None)
 @given(HOSTILE | st.recursive(st.none() | st.booleans() | st.floats() | HOSTILE, st.lists, max_leaves=5))
 def test_no_text_makes_a_shipped_check_raise(anything):
     item = {"outputs": anything, "expectations": {"gold": anything, "expected_tool_calls": anything}}

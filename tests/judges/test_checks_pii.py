@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judge_opt.judges.checks import PII, PIIDetection
@@ -112,6 +112,7 @@ def test_a_text_that_is_too_long_is_not_taken_for_clean():
     assert PII()(outputs="a" * 1_000_001).error.startswith("too_long")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.sampled_from(FOUND), st.text(max_size=40))
 def test_spans_lie_in_the_text_in_order_and_apart(before, found, after):
     text = f"{before} {found[1]} {after}"

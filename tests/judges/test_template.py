@@ -1,7 +1,7 @@
 """Templates are parsed once, and text of an item is never read as one."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judge_opt.core.errors import TemplateError, UsageError
@@ -99,6 +99,7 @@ def test_a_default_stands_where_the_item_has_nothing():
         Template.parse('{{ outputs or "a" }} {{ outputs or "b" }}')
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='{}"ab \n') | st.text())
 def test_a_literal_is_shown_as_it_is(text):
     template = Template.parse(f"{{{{ inputs }}}}{literal(text)}{{{{ outputs }}}}")

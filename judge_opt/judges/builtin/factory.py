@@ -155,13 +155,19 @@ def numbered(guidelines: str | Sequence[str], title: str) -> str:
         UsageError: there is no rule, or one of them is empty or no text.
     """
     rules = [guidelines] if isinstance(guidelines, str) else list(guidelines)
-    if not rules or not all(isinstance(rule, str) and rule.strip() for rule in rules):
+    written = [_lines(rule) if isinstance(rule, str) else [] for rule in rules]
+    if not written or not all(written):
         raise UsageError(
             f"{title} needs at least one guideline, each a text that is not empty; got {guidelines!r:.80}.",
             'Pass guidelines="..." or guidelines=["...", "..."].',
         )
-    lines = []
-    for number, rule in enumerate(rules, 1):
-        first, *more = [line.strip() for line in _CONTROL.sub(" ", rule).strip().split("\n") if line.strip()]
-        lines += [f"R{number}. {first}", *(f"    {line}" for line in more)]
-    return "\n".join(lines)
+    return "\n".join(
+        line
+        for number, (first, *more) in enumerate(written, 1)
+        for line in (f"R{number}. {first}", *(f"    {one}" for one in more))
+    )
+
+
+def _lines(rule: str) -> list[str]:
+    """The lines of a rule that hold anything, without control characters."""
+    return [line.strip() for line in _CONTROL.sub(" ", rule).splitlines() if line.strip()]

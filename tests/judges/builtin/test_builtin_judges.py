@@ -7,7 +7,7 @@ from importlib.resources import files
 import builtin_world as world
 import dspy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judge_opt.core.errors import NotFound, UsageError
@@ -142,12 +142,13 @@ def test_whether_the_order_of_calls_counts_is_said():
     assert "The order of the calls does not count" in texts[1]
 
 
-@pytest.mark.parametrize("wrong", [[], [""], "  ", [1], ["a", None]])
+@pytest.mark.parametrize("wrong", [[], [""], "  ", "\x00", [1], ["a", None]])
 def test_guidelines_without_a_rule_are_refused(wrong):
     with pytest.raises(UsageError, match="at least one guideline"):
         Guidelines(guidelines=wrong)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet='{}[]"ab\n <>/`') | st.text(), min_size=1, max_size=3))
 def test_no_guideline_is_read_as_a_template_or_ends_its_item(rules):
     if not all(rule.strip() for rule in rules):
