@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from judge_opt.evaluation.criteria import Criterion, Outcome
     from judge_opt.evaluation.engine import EvaluationEvent
     from judge_opt.evaluation.metrics import JudgeMetrics
+    from judge_opt.evaluation.outlook import Forecast, forecast
     from judge_opt.evaluation.result import EvaluationResult
     from judge_opt.evaluation.rows import Row
     from judge_opt.evaluation.run import evaluate, list_evaluations, load_evaluation
@@ -26,12 +27,14 @@ _HOMES = {
     "EvaluationComparison": "comparison",
     "EvaluationEvent": "engine",
     "EvaluationResult": "result",
+    "Forecast": "outlook",
     "JudgeMetrics": "metrics",
     "Latency": "costs",
     "Outcome": "criteria",
     "Row": "rows",
     "compare": "comparison",
     "evaluate": "run",
+    "forecast": "outlook",
     "list_evaluations": "run",
     "load_evaluation": "run",
 }
@@ -43,12 +46,14 @@ __all__ = [
     "EvaluationComparison",
     "EvaluationEvent",
     "EvaluationResult",
+    "Forecast",
     "JudgeMetrics",
     "Latency",
     "Outcome",
     "Row",
     "compare",
     "evaluate",
+    "forecast",
     "list_evaluations",
     "load_evaluation",
 ]

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +51,9 @@ def read_json(data: bytes) -> Any:
 
 
 class Journal:
-    """An open journal. One process at a time; its methods are called under the caller's lock.
+    """An open journal. One process at a time; safe from many threads. Once it is closed nothing can be
+    appended: a thread that was left behind by a second Ctrl-C must not write into another file that got the
+    same number.
 
     Args:
         run_id: the run's; it stands in the first line, so that the journal of another run is not taken for it.
@@ -62,6 +65,7 @@ class Journal:
 
     def __init__(self, folder: Path, run_id: str) -> None:
         self.path = folder / NAME
+        self._lock = threading.Lock()
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -92,23 +96,27 @@ class Journal:
         """Hand a line to the system: it survives the end of this process."""
         body = json_bytes(entry)
         line = body + b"\t" + _checksum(body) + b"\n"
-        before = os.fstat(self._file).st_size
-        try:
-            written = os.write(self._file, line)
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-        except OSError:  # the disk is full: no half line may stand before the next one
-            os.ftruncate(self._file, before)
-            raise
+        with self._lock:
+            before = os.fstat(self._file).st_size
+            try:
+                written = os.write(self._file, line)
+                while written < len(line):
+                    written += os.write(self._file, line[written:])
+            except OSError:  # the disk is full: no half line may stand before the next one
+                os.ftruncate(self._file, before)
+                raise
 
     def sync(self) -> None:
         """Wait until every line is on the disk."""
-        os.fsync(self._file)
+        with self._lock:
+            os.fsync(self._file)
 
     def close(self) -> None:
         """Sync, and let other processes have it."""
-        self.sync()
-        os.close(self._file)
+        with self._lock:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = -1
 
     def _drop_torn_tail(self) -> None:
         size = os.fstat(self._file).st_size

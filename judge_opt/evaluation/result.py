@@ -77,7 +77,10 @@ class EvaluationResult:
         return value_type_of_values([one.value for one in self.judgements(judge) if isinstance(one, Scored)])
 
     def labels(self, judge: str) -> "tuple[list[Any], int]":
-        """The people's label of each row (None without a majority), and how many rows are tied."""
+        """The people's label of each row (None without a majority), and how many rows are tied. None at all
+        where an agent was run: people labelled other outputs."""
+        if self._board.with_agent:
+            return [None] * len(self.rows), 0
         name = self.config.labels.get(judge, judge)
         return gold_of(self.rows, name, self.value_type(judge), alone=len(self.judges) == 1)
 

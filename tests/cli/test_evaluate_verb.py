@@ -89,6 +89,18 @@ def test_a_budget_ends_with_code_5_and_shows_what_there_is(
     assert server.completions == 24
 
 
+def test_a_dry_run_says_what_would_be_bought(judge_opt: Run, home: Path, server: FaultServer) -> None:
+    plan = judge_opt(*EVALUATE, "--dry-run", "--json").json["plan"]["tone"]
+    assert (plan["rows"], plan["calls"], plan["cached"]) == (24, 24, 0)
+    assert plan["tokens"] > 24 * 20
+    assert server.completions == 0
+    assert not (home / "evaluations").exists()
+    judge_opt(*EVALUATE)
+    plan = judge_opt(*EVALUATE, "--dry-run", "--json").json["plan"]["tone"]
+    assert (plan["calls"], plan["cached"], plan["usd"]) == (0, 24, 0.0)
+    assert "from cache" in judge_opt(*EVALUATE, "--dry-run").out
+
+
 def test_no_store_writes_no_trace(judge_opt: Run, home: Path) -> None:
     from judge_opt.traces import Store
 

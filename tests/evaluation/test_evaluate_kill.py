@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -226,6 +227,28 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
         assert forge.run(server, home, "rows")[0] == 0
         assert server.completions == ROWS
     check_whole(home, references["rows"])
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path, forge: Forge, references: dict[str, Path]) -> None:
+    home = tmp_path / "home"
+    go_on = threading.Event()
+
+    def waiting(body: dict[str, Any]) -> str:
+        go_on.wait(200)
+        return answer(body)
+
+    with FaultServer(waiting) as server:
+        child = forge.start(server, home, "rows")
+        wait_for(lambda: server.completions >= 3)
+        begun = time.monotonic()
+        os.kill(child, signal.SIGINT)
+        time.sleep(0.5)
+        os.kill(child, signal.SIGINT)
+        code, said = forge.wait()
+        assert (code, "KeyboardInterrupt" in said) == (1, True)
+        assert time.monotonic() - begun < 60
+        go_on.set()
+    assert load_evaluation("run", home=home).status == "stopped"
 
 
 def test_one_process_at_a_time(tmp_path: Path, forge: Forge) -> None:

@@ -293,9 +293,9 @@ class TestAgent:
         def agent(question: str) -> dict[str, str]:
             return {"reply": f"{question} please" if "1" in question else "no"}
 
-        data = [{"inputs": row["inputs"]} for row in rows(10)]
+        data = [{"inputs": row["inputs"], "labels": {"polite": True}} for row in rows(10)]
         result = evaluate(data, polite(server), agent)
-        assert result.metrics["polite/mean"] == 0.1
+        assert result.metrics == {"polite/mean": 0.1, "polite/coverage": 1.0}  # labels are of other outputs
         assert result.to_dicts()[1]["outputs"] == {"reply": "Where is order 1? please"}
         assert result.costs.agent is not None
 
