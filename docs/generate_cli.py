@@ -25,6 +25,11 @@ COMMANDS = (
     "registry list",
     "registry show",
     "registry diff",
+    "registry alias",
+    "registry tag",
+    "registry delete",
+    "registry export",
+    "registry import",
     "doctor",
     "serve-model",
 )

@@ -1,4 +1,4 @@
-"""`judge-opt registry`: the registered judges and what changed between their versions."""
+"""`judge-opt registry`: the registered judges, what changed between their versions, and their bundles."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,13 +8,15 @@ import typer
 from judge_opt.cli import output
 from judge_opt.cli.locate import parse_reference
 from judge_opt.cli.options import DEFAULT_HOME, Home, Json
-from judge_opt.core.errors import EXIT_OK, NotFound
+from judge_opt.core.errors import EXIT_OK, NotFound, UsageError
 from judge_opt.core.text import printable
 
 if TYPE_CHECKING:
     from judge_opt.registry import Registry, Version
 
-app = typer.Typer(help="List, show and compare registered judges.", no_args_is_help=False)
+app = typer.Typer(
+    help="List, show, compare, tag, delete, export and import registered judges.", no_args_is_help=False
+)
 
 KIND = "judge"
 
@@ -88,6 +90,131 @@ def diff(
     return EXIT_OK
 
 
+@app.command("alias")
+def alias(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    alias_: Annotated[str, typer.Argument(metavar="ALIAS", help='Such as "production".')],
+    version: Annotated[
+        int | None, typer.Argument(metavar="[VERSION]", help="Where it points; left out: it is removed.")
+    ] = None,
+    expected: Annotated[
+        int | None,
+        typer.Option(help="Change nothing unless it points at this version now; 0: at nothing."),
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> int:
+    """Point an alias at a version, or remove it."""
+    from judge_opt.registry import ANY
+
+    seen = ANY if expected is None else (expected or None)
+    _existing(home, name).set_alias(KIND, name, alias_, version, seen)
+    if as_json:
+        output.emit({"name": name, "alias": alias_, "version": version})
+    else:
+        print(f"{name}@{alias_} points at " + (f"version {version}." if version else "nothing."))
+    return EXIT_OK
+
+
+@app.command("tag")
+def tag(
+    judge: Annotated[str, typer.Argument(metavar="NAME[/VERSION|@ALIAS]")],
+    key: Annotated[str, typer.Argument(metavar="KEY")],
+    value: Annotated[
+        str | None, typer.Argument(metavar="[VALUE]", help="Left out: the tag is removed.")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> int:
+    """Set a tag of a version, or remove it. The version itself never changes."""
+    name, wanted = parse_reference(judge)
+    version = _existing(home, name).set_tag(KIND, name, wanted, key, value)
+    if as_json:
+        output.emit(_json(version))
+    else:
+        tags = ", ".join(f"{key}={value}" for key, value in sorted(version.tags.items())) or "none"
+        print(printable(f"{version.name}/{version.version}: tags: {tags}"))
+    return EXIT_OK
+
+
+@app.command("delete")
+def delete(
+    judge: Annotated[str, typer.Argument(metavar="NAME/VERSION")],
+    reason: Annotated[str, typer.Option(help="Why; whoever loads the version later is told.")],
+    by: Annotated[
+        str | None, typer.Option(help="Who deletes it.", show_default="the user's name here")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also remove the aliases that point at it.")] = False,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> int:
+    """Delete a version. A tombstone stays: its number is never given again."""
+    name, wanted = parse_reference(judge)
+    if wanted is None or not wanted.isdigit():
+        raise UsageError(
+            f"{judge[:80]!r} names no version to delete.", "Write NAME/3: one version, by number."
+        )
+    version = _existing(home, name).delete(
+        KIND, name, int(wanted), reason=reason, by=by or _user(), force=force
+    )
+    if as_json:
+        output.emit(_json(version))
+    else:
+        print(f"{version.name}/{version.version} is deleted.")
+    return EXIT_OK
+
+
+@app.command("export")
+def export(
+    judge: Annotated[str, typer.Argument(metavar="NAME[/VERSION|@ALIAS]")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")],
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> int:
+    """Write a version to a folder with checksums, to hand to somebody else."""
+    name, wanted = parse_reference(judge)
+    written = _existing(home, name).export_bundle(KIND, name, wanted, folder)
+    if as_json:
+        output.emit({"folder": str(written)})
+    else:
+        print(printable(f"Written to {written}."))
+    return EXIT_OK
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `registry export` wrote.")],
+    trust_base_url: Annotated[
+        bool,
+        typer.Option(
+            "--trust-base-url",
+            help="The addresses of endpoints in it are known to be good: your keys are sent there.",
+        ),
+    ] = False,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> int:
+    """Register the version in a folder, with the next number here."""
+    from judge_opt.registry import Registry
+    from judge_opt.registry.judges import registry_path
+
+    version = Registry(registry_path(home)).import_bundle(folder, trust_base_url=trust_base_url)
+    if as_json:
+        output.emit(_json(version))
+    else:
+        print(f"Registered as {version.name}/{version.version}.")
+    return EXIT_OK
+
+
+def _user() -> str | None:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return None
+
+
 def _open(home: Path) -> "Registry | None":
     from judge_opt.registry import Registry
     from judge_opt.registry.judges import registry_path
@@ -116,6 +243,9 @@ def _json(version: "Version") -> dict[str, Any]:
         "tags": dict(version.tags),
         "lineage": dict(version.lineage),
         "deleted": version.deleted,
+        "deleted_by": version.deleted_by,
+        "deleted_reason": version.deleted_reason,
+        "trusted": version.trusted,
     }
 
 
@@ -126,6 +256,7 @@ def _lines(version: "Version", state: dict[str, Any], blobs: dict[str, bytes]) -
     facts = [
         ("judge", f"{version.name}/{version.version}"),
         ("aliases", ", ".join(version.aliases) or "none"),
+        ("tags", ", ".join(f"{key}={value}" for key, value in sorted(version.tags.items())) or "none"),
         ("created", f"{version.created:%Y-%m-%d %H:%M} UTC"),
         ("hash", version.content_hash),
         ("model", state["model"]),

@@ -56,7 +56,8 @@ def checked_endpoints(
             raise UsageError(
                 f"{what} came from elsewhere and would send what it judges, and your key, to "
                 f"{ascii(found)[:120]}.",
-                "Load it with trust_base_url=True if you know that address, or with base_url= and your own.",
+                "If you know that address, load it with trust_base_url=True (command line: registry import "
+                "--trust-base-url); else give your own as base_url.",
             )
     for part in _parts(state):
         params = part.get("params") or {}
