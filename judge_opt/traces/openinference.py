@@ -45,10 +45,17 @@ _SAME = {
     "llm.token_count.completion": "gen_ai.usage.output_tokens",
     "tool.name": "gen_ai.tool.name",
     "agent.name": "gen_ai.agent.name",
+    "gen_ai.conversation.id": SESSION,
+    "langfuse.session.id": SESSION,
 }
 _OURS_FROM_GENAI = {
-    INPUT: ("gen_ai.input.messages", "gen_ai.tool.call.arguments", "gen_ai.prompt"),
-    OUTPUT: ("gen_ai.output.messages", "gen_ai.tool.call.result", "gen_ai.completion"),
+    INPUT: ("gen_ai.input.messages", "gen_ai.tool.call.arguments", "gen_ai.prompt", "traceloop.entity.input"),
+    OUTPUT: (
+        "gen_ai.output.messages",
+        "gen_ai.tool.call.result",
+        "gen_ai.completion",
+        "traceloop.entity.output",
+    ),
 }
 _TYPES_FROM_GENAI = {
     "chat": "LLM",
@@ -62,9 +69,16 @@ _TYPES_FROM_GENAI = {
 _JSON_ATTRIBUTES = (
     "gen_ai.input.messages",
     "gen_ai.output.messages",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "traceloop.entity.input",
+    "traceloop.entity.output",
     "metadata",
     "llm.invocation_parameters",
 )
+_SCOPE = "judge_opt"
+_WRITTEN_AS_JSON = "judge_opt.json"
+"""Attribute of a span that we exported: which of its values were written as JSON text."""
 
 
 # -- OTLP
@@ -81,13 +95,17 @@ def spans_of_request(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, A
         resource = attributes_of(_get(_get(group, "resource") or {}, "attributes"))
         scopes = _get(group, "scopeSpans") or _get(group, "instrumentationLibrarySpans")
         for scope in _list(scopes, "scopeSpans"):
+            own = _get(_get(scope, "scope") or {}, "name") == _SCOPE
             for span in _list(_get(scope, "spans"), "spans"):
-                trace_id, ours = span_of_otlp(span)
+                trace_id, ours = span_of_otlp(span, own=own)
                 yield trace_id, ours, resource
 
 
-def span_of_otlp(data: Any) -> tuple[str, dict[str, Any]]:
+def span_of_otlp(data: Any, *, own: bool = False) -> tuple[str, dict[str, Any]]:
     """The trace id (32 hex digits) and the span of an OTLP JSON span.
+
+    Args:
+        own: `otlp_request` wrote it: its attributes are taken as they were, and none is added.
 
     Raises:
         DataError: it has no valid ids or times.
@@ -110,7 +128,7 @@ def span_of_otlp(data: Any) -> tuple[str, dict[str, Any]]:
             "code": _enum(_get(status, "code"), _STATUS, "STATUS_CODE_", first=0),
             "message": str(_get(status, "message") or ""),
         },
-        "attributes": our_attributes(attributes),
+        "attributes": _read_portable(attributes) if own else our_attributes(attributes),
         "events": [
             {
                 "name": str(_get(event, "name") or ""),
@@ -129,8 +147,8 @@ def attributes_of(pairs: Any) -> dict[str, Any]:
         return {str(key): value for key, value in pairs.items()}
     found = {}
     for pair in _list(pairs, "attributes"):
-        if isinstance(pair, Mapping) and "key" in pair:
-            found[str(pair["key"])] = any_value(pair.get("value"))
+        if isinstance(pair, Mapping) and ("key" in pair or "value" in pair):  # protobuf leaves "" out
+            found[str(pair.get("key", ""))] = any_value(pair.get("value"))
     return found
 
 
@@ -250,6 +268,9 @@ def trace_of_spans(
     if resource:
         metadata.setdefault("resource", dict(resource))
     tags = attributes.get("tag.tags")
+    inputs, outputs = attributes.get(INPUT), attributes.get(OUTPUT)
+    if inputs is None and outputs is None:
+        inputs, outputs = _below(ordered)
     session = next(
         (str(span["attributes"][SESSION]) for span in ordered if span["attributes"].get(SESSION)), None
     )
@@ -258,14 +279,45 @@ def trace_of_spans(
         created = _EPOCH + timedelta(microseconds=start // 1000)
     return Trace(
         id=trace_id_of(trace_id) if re.fullmatch(r"[0-9a-f]{32}", trace_id) else trace_id,
-        inputs=attributes.get(INPUT),
-        outputs=attributes.get(OUTPUT),
+        inputs=inputs,
+        outputs=outputs,
         session=session[:MAX_NAME] if session else None,
         tags={str(tag)[:MAX_NAME]: "true" for tag in tags} if isinstance(tags, list) else {},
         metadata=metadata,
         spans=tuple(ordered),
         created=created or now(),
     )
+
+
+def _below(spans: Sequence[Mapping[str, Any]]) -> tuple[Any, Any]:
+    """What went in and came out where the root says nothing, as with a web server's span around an agent:
+    the first input and the last output of the spans nearest to a root."""
+    depths = _depths(spans)
+    found: list[Any] = []
+    for name, which in ((INPUT, 0), (OUTPUT, -1)):
+        having = [span for span in spans if span["attributes"].get(name) is not None]
+        least = min((depths[span["span_id"]] for span in having), default=0)
+        nearest = [span for span in having if depths[span["span_id"]] == least]
+        found.append(nearest[which]["attributes"][name] if nearest else None)
+    return found[0], found[1]
+
+
+def _depths(spans: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Span id to its steps from a root; spans whose parents form a ring are deeper than all others."""
+    depths = {span["span_id"]: len(spans) for span in spans}
+    children: dict[str, list[str]] = {}
+    level = []
+    for span in spans:
+        if span["parent_id"] in depths:
+            children.setdefault(span["parent_id"], []).append(span["span_id"])
+        else:
+            level.append(span["span_id"])
+    depth = 0
+    while level:
+        depths |= dict.fromkeys(level, depth)
+        level = [child for parent in level for child in children.get(parent, ())]
+        depth += 1
+    return depths
 
 
 def _own_trace(
@@ -415,7 +467,7 @@ def _otlp_spans(trace: Trace) -> Iterator[dict[str, Any]]:
                 "code": _STATUS.index(status["code"]) if status.get("code") in _STATUS else 0,
                 "message": str(status.get("message") or ""),
             },
-            "attributes": _pairs(span.get("attributes") or {}),
+            "attributes": _pairs(_portable(span.get("attributes") or {})),
             "events": [
                 {
                     "name": str(event.get("name") or ""),
@@ -425,6 +477,27 @@ def _otlp_spans(trace: Trace) -> Iterator[dict[str, Any]]:
                 for event in span.get("events") or ()
             ],
         }
+
+
+def _portable(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs and outputs that are no text as JSON text with its type, which is what OpenInference's readers
+    expect; `_read_portable` undoes it."""
+    found = dict(attributes)
+    written = []
+    for name, mime in ((INPUT, "input.mime_type"), (OUTPUT, "output.mime_type")):
+        if name in found and not isinstance(found[name], str) and mime not in found:
+            found[name] = json.dumps(found[name])
+            found[mime] = "application/json"
+            written.append(name)
+    return {**found, _WRITTEN_AS_JSON: written} if written else found
+
+
+def _read_portable(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(attributes)
+    for name in found.pop(_WRITTEN_AS_JSON, ()):
+        found[name] = _json(found.get(name))
+        found.pop(f"{name.partition('.')[0]}.mime_type", None)
+    return found
 
 
 def _pairs(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
