@@ -8,10 +8,12 @@ It sees the compact view of the trace and opens what it needs (`judge_opt.judges
 as every judge's: same adapter, same strictness, same memory, same samples. So it is aligned, compiled,
 saved and fused like any other judge. A trace that is shown whole is judged at once.
 
-Of `dspy.ReAct` three things are replaced. Its adapter (see `views.steps`), because a tool's result could
-steer the default one. Its tools' call, because dspy writes a stack trace, with the paths of this machine,
-into the next prompt when a call fails; ours never fails. And its last call, which extracts the answer
-without any check: the judge's own question stands in its place.
+Of `dspy.ReAct` four things are replaced. Its adapter (see `views.steps`), because a tool's result could
+steer the default one. How it writes its record, because it builds a signature from text at every step, and
+Python before 3.11.8 and 3.12.2 cannot always parse in several threads at once (cpython issue 106905). Its
+tools' call, because dspy writes a stack trace, with the paths of this machine, into the next prompt when a
+call fails; ours never fails. And its last call, which extracts the answer without any check: the judge's
+own question stands in its place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -195,7 +197,7 @@ class _Inspector:
         self.adapter = StepAdapter()
         self.lm = lm
         self.max_steps = max_steps
-        self.react = dspy.ReAct(signature, [_tool(tools, name) for name in TOOLS], max_iters=max_steps)
+        self.react = _ReAct(signature, [_tool(tools, name) for name in TOOLS], max_iters=max_steps)
         self.react.tools[UNREADABLE] = _tool(tools, UNREADABLE)
         self.react.react.config = {"response_format": step_format()}
         self.react.extract = _NoExtraction()
@@ -245,6 +247,13 @@ class _Inspector:
     def _details(self, end: str) -> dict[str, Any]:
         calls = [{"tool": one.tool, "arguments": dict(one.arguments)} for one in self.tools.lookups]
         return {"steps": self.adapter.calls, "inspection": end, "lookups": calls}
+
+
+class _ReAct(dspy.ReAct):
+    def _format_trajectory(self, trajectory: dict[str, Any]) -> str:
+        adapter = dspy.settings.adapter
+        assert isinstance(adapter, StepAdapter)
+        return adapter.trajectory(trajectory)
 
 
 class _SpanTool(dspy.Tool):

@@ -120,14 +120,21 @@ def test_many_at_once(judge, server, road):
     items = [
         {"trace": needle_trace(f"{'charged twice' if i % 2 else 'charged once'} {i}")} for i in range(12)
     ]
-    if road == "threads":
-        judged = judge.batch(items, concurrency=6)
-    else:
-        judged = asyncio.run(judge.abatch(items, concurrency=6))
+    judged = (
+        judge.batch(items, concurrency=6)
+        if road == "threads"
+        else asyncio.run(judge.abatch(items, concurrency=6))
+    )
     assert [f.value for f in judged] == [i % 2 == 0 for i in range(12)]
     assert {f.metadata["steps"] for f in judged} == {4}
     # The first two steps are the same for all, since the views are: each is bought once.
     assert server.completions == 2 + 12 * 3
+
+
+def test_no_step_parses_python(judge, server, monkeypatch):
+    """`ast.parse` in several threads raises SystemError now and then in Python before 3.11.8."""
+    monkeypatch.setattr("ast.parse", None)
+    assert judge(trace=needle_trace()).metadata["steps"] == 4
 
 
 def test_a_trace_that_is_shown_whole_is_judged_at_once(judge, server):

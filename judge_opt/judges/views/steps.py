@@ -76,8 +76,8 @@ def step_format() -> dict[str, Any]:
 class StepAdapter(dspy.Adapter):
     """DSPy adapter of the steps of one inspection; made anew for each.
 
-    `ReAct`'s input fields are `item`, which is text with its marks, and `trajectory`, which is what
-    `format_user_message_content` makes of the steps so far.
+    `ReAct`'s input fields are `item`, which is text with its marks, and `trajectory`, which is what the
+    method of that name makes of the steps so far.
 
     Attributes:
         calls: how often the model was asked.
@@ -107,15 +107,15 @@ class StepAdapter(dspy.Adapter):
             {"role": "user", "content": encodable(said)},
         ]
 
-    def format_user_message_content(self, signature: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> str:
-        """`ReAct`'s trajectory: thought, call and result of each step."""
-        numbers = [key.removeprefix("thought_") for key in inputs if key.startswith("thought_")]
+    def trajectory(self, steps: Mapping[str, Any]) -> str:
+        """`ReAct`'s record (`thought_0`, `tool_name_0`, `tool_args_0`, `observation_0`, ...) as text."""
+        numbers = [key.removeprefix("thought_") for key in steps if key.startswith("thought_")]
         out = []
         for number in numbers:
-            call = f"{inputs[f'tool_name_{number}']}({text_of(inputs[f'tool_args_{number}'])})"
+            call = f"{steps[f'tool_name_{number}']}({text_of(steps[f'tool_args_{number}'])})"
             place = int(number) + 1
-            out.append(framed(f"step_{place}", f"{inputs[f'thought_{number}']}\n{call}"))
-            if (seen := inputs.get(f"observation_{number}")) is not None:
+            out.append(framed(f"step_{place}", f"{steps[f'thought_{number}']}\n{call}"))
+            if (seen := steps.get(f"observation_{number}")) is not None:
                 out.append(framed(f"result_{place}", str(seen)))
         return "\n".join(out)
 
