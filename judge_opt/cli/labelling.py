@@ -17,7 +17,7 @@ from judge_opt.core.text import printable
 
 if TYPE_CHECKING:
     from judge_opt.labels.queues import LabelQueue, Submitted, Task
-    from judge_opt.labels.schemas import LabelSchema
+    from judge_opt.labels.schema_rows import LabelSchema
 
 SKIP, RELEASE, QUIT = ":s", ":r", ":q"
 _KEYS = {"s": SKIP, "r": RELEASE, "q": QUIT}

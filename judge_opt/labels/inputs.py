@@ -5,7 +5,7 @@ InputNumeric(1, 5, whole=True)      InputPairwise("A", "B", tie="tie")
 InputText(max_length=500)           InputTextList(max_count=5)     InputCategoricalList(["x", "y"])
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -159,8 +159,8 @@ def input_from_json(data: Mapping[str, Any]) -> Input:
     form, more = data["form"], {key: value for key, value in data.items() if key != "form"}
     if form == "InputValue":
         return InputValue(ValueType.from_json(more["value_type"]))
-    made: Input = {one.__name__: one for one in _FORMS}[form](**more)
-    return made
+    made: dict[str, Callable[..., Input]] = {one.__name__: one for one in _FORMS}
+    return made[form](**more)
 
 
 def _positive(name: str, value: int | None) -> int | None:

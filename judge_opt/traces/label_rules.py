@@ -92,7 +92,7 @@ class Rule:
             for name, meant in ((self.positive, True), (self.negative, False)):
                 if name and fold(name) == fold(value):
                     return meant
-        found = self.value_type.check_label(value, item)
+        found: Any = self.value_type.check_label(value, item)
         texts = found if isinstance(found, list) else [found] if self.value_type.kind == "text" else []
         for text in texts:
             self._check_text(text, item)

@@ -119,11 +119,11 @@ class Ratings:
 
     @property
     def n_items(self) -> int:
-        return self.codes.shape[1]
+        return int(self.codes.shape[1])
 
     @property
     def n_raters(self) -> int:
-        return self.codes.shape[0]
+        return int(self.codes.shape[0])
 
     @property
     def votes_of_item(self) -> IntArray:
