@@ -21,11 +21,13 @@ class Parts(dict[str, Any]):
 
     Attributes:
         cut: what was left out of views for lack of room, as JSON values; [] where all is shown.
+        item: the fields that the parts were taken from; {} where they were not taken from an item.
     """
 
-    def __init__(self, *args: Any, cut: Sequence[Any] = ()) -> None:
+    def __init__(self, *args: Any, cut: Sequence[Any] = (), item: Mapping[str, Any] | None = None) -> None:
         super().__init__(*args)
         self.cut = list(cut)
+        self.item = dict(item or {})
 
 
 def item_of(given: Any) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def as_mapping(trace: Trace) -> dict[str, Any]:
 def parts_of(given: Any, template: Template, view_tokens: int) -> Parts | Unscored:
     """The parts that the template names, or why the item cannot be judged."""
     item = item_of(given)
-    parts = Parts()
+    parts = Parts(item=item)
     try:
         for variable in template.variables:
             value = variable.of(item)

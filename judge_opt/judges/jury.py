@@ -15,11 +15,13 @@ from dataclasses import replace
 from typing import Any, Literal, cast, get_args
 
 from judge_opt.core.errors import DataError, UsageError
-from judge_opt.core.results import Judgement, Scored, Value
+from judge_opt.core.results import Judgement, Scored, Unscored, Value
 from judge_opt.core.text import nearest
 from judge_opt.core.values import ValueType
 from judge_opt.judges.combine import combine, default_rule
+from judge_opt.judges.item import Parts
 from judge_opt.judges.judge import Judge
+from judge_opt.judges.make import check_name
 from judge_opt.judges.template import Template, Variable
 from judge_opt.labels.examples import FIELDS, LabelledExample
 from judge_opt.memory.guidelines import Guideline
@@ -90,9 +92,12 @@ class Jury(Judge):
         demos: Sequence[Mapping[str, Any]] = (),
     ) -> Judgement:
         """Ask the jurors one after another, and make one judgement of theirs."""
-        said = [
-            juror.ask(self._own(juror, parts), guidelines=guidelines, demos=demos) for juror in self.jurors
-        ]
+        said: list[Judgement] = []
+        for juror in self.jurors:
+            own = self._own(juror, parts)
+            said.append(
+                own if isinstance(own, Unscored) else juror.ask(own, guidelines=guidelines, demos=demos)
+            )
         return self._verdict(said)
 
     async def aask(
@@ -103,10 +108,16 @@ class Jury(Judge):
         demos: Sequence[Mapping[str, Any]] = (),
     ) -> Judgement:
         """As `ask`, all jurors at the same time."""
-        asked = [
-            juror.aask(self._own(juror, parts), guidelines=guidelines, demos=demos) for juror in self.jurors
-        ]
-        return self._verdict(await asyncio.gather(*asked))
+
+        async def one(juror: Judge) -> Judgement:
+            own = self._own(juror, parts)
+            return (
+                own
+                if isinstance(own, Unscored)
+                else await juror.aask(own, guidelines=guidelines, demos=demos)
+            )
+
+        return self._verdict(await asyncio.gather(*[one(juror) for juror in self.jurors]))
 
     def weigh(self, labelled: Sequence[LabelledExample], *, concurrency: int = 8) -> "Jury":
         """A jury whose weights are the jurors' reliability on labelled rows; this one is not changed.
@@ -184,7 +195,11 @@ class Jury(Judge):
             options=self.options,
         )
 
-    def _own(self, juror: Judge, parts: Mapping[str, Any]) -> dict[str, Any]:
+    def _own(self, juror: Judge, parts: Mapping[str, Any]) -> Mapping[str, Any] | Unscored:
+        """What one juror is shown: its own parts of the item, since a check wants a whole trace where a
+        model is shown a view of it."""
+        if isinstance(parts, Parts) and parts.item:
+            return juror.parts(parts.item)
         return {variable.name: parts[variable.name] for variable in juror.template.variables}
 
     def _verdict(self, said: Sequence[Judgement]) -> Judgement:
@@ -221,6 +236,7 @@ def make_jury(
     Raises:
         UsageError: fewer than two judges, different value types, or a rule that does not fit them.
     """
+    check_name(name)
     if len(judges) < 2:
         raise UsageError(f"A jury of {len(judges)} is none.", "Give two judges or more.")
     value_type = judges[0].value_type

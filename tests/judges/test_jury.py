@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.results import Scored, Unscored
 from judge_opt.core.values import BOOL, categories, interval, ordered, scale
+from judge_opt.judges.checks import ToolCallEquality
 from judge_opt.judges.combine import combine
 from judge_opt.judges.jury import make_jury
 from judge_opt.judges.make import make_judge
@@ -18,6 +19,7 @@ from judge_opt.labels.examples import LabelledExample, Vote
 from judge_opt.llm.retry import RetryPolicy
 from judge_opt.llm.session import Session, use_session
 from judge_opt.testing.fault_server import FaultServer
+from judge_opt.traces.schema import Trace
 
 QUICK = RetryPolicy(attempts=1, timeout=5.0, deadline=10.0)
 ABC = categories("a", "b", "c")
@@ -148,6 +150,29 @@ def test_weights_are_measured_and_a_guesser_weighs_nothing(server):
         jury(server, ["says-a", "says-b"], categories("a", "b", "c", "d", "e")).weigh(
             [LabelledExample(r.id, r.group, r.fields, (Vote("ana", "e"),)) for r in rows]
         )
+
+
+def test_a_check_by_code_sits_beside_a_model(server):
+    """The check wants the trace's spans, the model a view of them."""
+    tools = ToolCallEquality(name="tools")
+    model = make_judge(
+        "sound",
+        "Is {{ trace }} sound?",
+        "openai:/says-yes",
+        categories("yes", "no"),
+        base_url=server.base_url,
+    )
+    call = {"openinference.span.kind": "TOOL", "gen_ai.tool.name": "search", "input.value": {"q": "x"}}
+    span = {"span_id": "a", "parent_id": None, "name": "search", "attributes": call}
+    trace = Trace(inputs="x", outputs="y", spans=(span,))
+    expected = [{"name": "search", "arguments": {"q": "x"}}]
+    panel = make_jury("panel", [tools, model], tie="no")
+    feedback = panel(trace=trace, expectations={"expected_tool_calls": expected})
+    assert [told["value"] for told in feedback.metadata["jurors"]] == ["yes", "yes"]
+    assert feedback.value == "yes"
+    expected[0]["name"] = "other"
+    assert panel(trace=trace, expectations={"expected_tool_calls": expected}).value == "no"
+    assert asyncio.run(panel.acall(trace=trace, expectations={"expected_tool_calls": expected})).value == "no"
 
 
 def test_a_jury_is_saved_copied_and_awaited(server, tmp_path):
