@@ -2,8 +2,8 @@
 
 python -m benchmarks.evaluate.run
 
-The first run makes MLflow's own virtual environment (minutes); JUDGE_OPT_RIVAL_MLFLOW names the Python of one
-that is there already.
+The first run makes MLflow's own virtual environment (minutes). Then it takes about 12 minutes, most of which is
+waiting for MLflow at its defaults.
 """
 
 import json
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.overhead import mlflow_env
 from benchmarks.record import ROOT, check, write_results
 
 HERE = Path(__file__).parent
@@ -25,26 +26,6 @@ OURS, REPEATS = 2000, 3
 RIVALS, WORKERS = 500, 10
 PATIENCE = 420
 """Seconds after which the rival's process is ended: at its defaults it can wait for locks for very long."""
-
-MLFLOW, SIBLINGS = "3.18.0", "3.17.2"
-
-
-def rival_python() -> str:
-    """The Python of an environment with MLflow, made where there is none. MLflow 3.18.0's sibling packages
-    are missing on some indexes; its wheel works with those of 3.17.2."""
-    if known := os.environ.get("JUDGE_OPT_RIVAL_MLFLOW"):
-        return known
-    cache = Path(os.environ.get("JUDGE_OPT_CACHE") or Path.home() / ".cache" / "judge_opt")
-    folder = cache / "rivals" / f"mlflow-{MLFLOW}"
-    python, done = folder / "bin" / "python", folder / "done"
-    if not done.is_file():
-        print(f"making MLflow's environment in {folder}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, f"mlflow=={SIBLINGS}", "litellm==1.106.2"], check=True)
-        subprocess.run([*pip, "--no-deps", f"mlflow=={MLFLOW}"], check=True)
-        done.touch()
-    return str(python)
 
 
 @contextmanager
@@ -101,7 +82,7 @@ def arm(name: str, python: str, count: int, *more: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    rival = rival_python()
+    rival = str(mlflow_env.python())
     rows = []
     for repeat in range(REPEATS):
         rows.append({**arm("judge_opt", sys.executable, OURS), "repeat": repeat})
@@ -113,42 +94,29 @@ def main() -> None:
             rows.append(arm(f"mlflow, {WORKERS} workers", rival, RIVALS, str(WORKERS)))
             print(rows[-1], flush=True)
     ours = [row for row in rows if row["arm"] == "judge_opt"]
-    whole = [
+    whole = min(
         min(
             row[key] for key in ("rows_returned", "rows_with_verdict", "rows_on_disk", "assessments_recorded")
         )
         for row in ours
-    ]
+    )
     cpu = statistics.median(row["cpu_ms_per_row"] for row in ours)
     checks = [
-        check(
-            "present",
-            "rows present in the result, on disk and in the store (fewest of all runs)",
-            min(whole),
-            "==",
-            OURS,
-        ),
-        check("cpu", "CPU milliseconds a row, model call included (median of runs)", cpu, "<=", 2.5),
-        check(
-            "once",
-            "requests that reached the server, a row (most of all runs)",
-            max(row["requests"] for row in ours) / OURS,
-            "==",
-            1,
-        ),
+        check("present", "rows in the result, on disk and in the store (fewest)", whole, "==", OURS),
+        check("cpu", "CPU milliseconds a row, model call included (median)", cpu, "<=", 2.5),
     ]
     others = [row["cpu_ms_per_row"] for row in rows if "mlflow" in row["arm"] and "cpu_ms_per_row" in row]
-    if others:
-        checks.append(
-            check("rival", "our CPU a row over MLflow's (its lowest)", cpu / min(others), "<=", 0.1)
-        )
     write_results(
         HERE,
         "python -m benchmarks.evaluate.run",
         rows,
         checks,
         ("dspy", "sqlalchemy", "orjson"),
-        rival={"mlflow": MLFLOW, "siblings": SIBLINGS},
+        summary={
+            "cpu_ms_per_row": cpu,
+            "mlflow_cpu_ms_per_row": min(others, default=None),
+            "requests_per_row": max(row["requests"] for row in ours) / OURS,
+        },
     )
 
 

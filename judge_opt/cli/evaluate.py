@@ -114,9 +114,9 @@ def evaluate(
         Budget(calls=budget_calls, usd=budget_usd) if (budget_calls, budget_usd) != (None, None) else None
     )
     with make_progress() as progress, Session(home, run_id="evaluate", events=progress.call) as session:
-        for judge in judges:
-            if judge.model:
-                session.check(judge.model, judge.base_url)
+        for asked in (one for judge in judges for one in getattr(judge, "jurors", [judge])):
+            if asked.model:
+                session.check(asked.model, asked.base_url)
 
         def told(event: "EvaluationEvent") -> None:
             progress.event(Event(event.phase, event.done, event.total))

@@ -19,7 +19,8 @@ class Forecast:
         calls: of its model that remain to be bought, without retries and repairs.
         cached: calls whose replies are in the call store.
         tokens: what the calls use at most, in and out together; None where that cannot be known before,
-            since the judge recalls examples, or asks in several steps.
+            since the judge recalls examples or asks in several steps; then `calls` is the fewest, and those
+            in the call store are among them.
         usd: at most; 0.0 where nothing is to be bought; None where tokens or the price are not known.
     """
 
@@ -56,6 +57,9 @@ def _of_judge(judge: Any, items: Sequence[Mapping[str, Any]], output_tokens: int
     from judge_opt.judges.judge import Judge
     from judge_opt.llm.forecast import estimate
 
+    jurors = getattr(judge, "jurors", None)
+    if jurors:
+        return _sum([_of_judge(juror, items, output_tokens) for juror in jurors])
     whole = [part for item in items if not isinstance(part := judge.parts(item), Unscored)]
     if type(judge).ask is not Judge.ask or judge.memory is not None or judge.options.samples != 1:
         return Forecast(len(whole), len(whole) * judge.options.samples, 0, None, None)
@@ -66,3 +70,15 @@ def _of_judge(judge: Any, items: Sequence[Mapping[str, Any]], output_tokens: int
         judge.lm(), [one.messages for one in questions], output_tokens, **dict(questions[0].config)
     )
     return Forecast(len(whole), found.calls, found.cached, found.tokens, found.usd)
+
+
+def _sum(parts: Sequence[Forecast]) -> Forecast:
+    """Of jurors, who judge the same rows."""
+    tokens, usd = [one.tokens for one in parts], [one.usd for one in parts]
+    return Forecast(
+        max(one.rows for one in parts),
+        sum(one.calls for one in parts),
+        sum(one.cached for one in parts),
+        None if None in tokens else sum(one for one in tokens if one is not None),
+        None if None in usd else sum(one for one in usd if one is not None),
+    )
