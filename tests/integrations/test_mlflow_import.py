@@ -231,9 +231,8 @@ def test_a_damaged_database_is_named_and_never_crashes(tracked: tuple[Path, Any]
     for place in range(0, len(whole), len(whole) // 40):
         broken = tmp_path / "flipped.db"
         broken.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
-        with Store(":memory:") as store:
-            with contextlib.suppress(DataError):  # any other error would be a crash
-                import_traces(store, broken)
+        with Store(":memory:") as store, contextlib.suppress(DataError):  # any other error would be a crash
+            import_traces(store, broken)
 
 
 def test_servers_that_refuse_or_are_none_are_named(server: str, tmp_path: Path) -> None:

@@ -43,6 +43,14 @@ def existing(path: str | Path) -> Path:
     return file
 
 
+def is_folder(path: str | Path) -> bool:
+    """True for a folder; False for what cannot be a path at all, which `existing` then names."""
+    try:
+        return Path(path).expanduser().is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def suffix_of(path: str | Path) -> str:
     """The lower-case ending that tells the format, without a final .gz."""
     name = str(path).lower().removesuffix(".gz")

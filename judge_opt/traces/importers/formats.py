@@ -12,7 +12,7 @@ from typing import Any
 
 from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.text import nearest
-from judge_opt.traces.importers.files import Found, existing, read_json, suffix_of
+from judge_opt.traces.importers.files import Found, existing, is_folder, read_json, suffix_of
 from judge_opt.traces.importers.report import Skipped
 
 FORMATS: Mapping[str, str] = {
@@ -60,7 +60,7 @@ def stored_in(source: Any) -> str | None:
     """
     if is_url(source) or (isinstance(source, str) and source.startswith("sqlite:")):
         return "mlflow"
-    if not isinstance(source, (str, Path)) or Path(source).is_dir():
+    if not isinstance(source, (str, Path)) or is_folder(source):
         return None
     file = existing(source)
     with file.open("rb") as stream:
@@ -164,7 +164,7 @@ def _file(source: str | Path, name: str | None) -> tuple[str, str, Iterator[Foun
     from judge_opt.traces.importers import delimited, tables
 
     folder = Path(source).expanduser()
-    if folder.is_dir() and name in (None, "dataset"):
+    if is_folder(source) and name in (None, "dataset"):
         if name is None and not any((folder / one).exists() for one in ("state.json", "dataset_dict.json")):
             raise DataError(f"{folder} is a folder and no data set.", "Give the path of one file.")
         return folder.name, "dataset", tables.read_dataset(folder)

@@ -78,7 +78,7 @@ def record_of(data: Any, line: int, options: RowOptions, imported: datetime | No
         DataError: the row holds nothing, or a field is of the wrong shape; the message names the field.
     """
     if not isinstance(data, Mapping):
-        raise DataError(f"it is a {type_name(data)}, not an object", "Write one object a row.")
+        raise DataError(f"it is {type_name(data)}, not an object", "Write one object a row.")
     imported = imported or now()
     fields, rest = _fields(data, options)
     trace = _trace(fields, rest, imported)
@@ -135,7 +135,7 @@ def assessment_of(data: Any, where: str, trace_id: str, imported: datetime) -> A
     choice("source type", source_type, get_args(SourceType))
     metadata = found.get("metadata") or {}
     if not isinstance(metadata, Mapping):
-        raise DataError(f"{where}: metadata is a {type_name(metadata)}, not an object", "Write an object.")
+        raise DataError(f"{where}: metadata is {type_name(metadata)}, not an object", "Write an object.")
     word = said(
         trace_id,
         name,
@@ -161,8 +161,8 @@ def assessment_of(data: Any, where: str, trace_id: str, imported: datetime) -> A
 
 def type_name(value: Any) -> str:
     """A JSON value's type, for people."""
-    names = {dict: "object", list: "list", str: "text", bool: "boolean", type(None): "null"}
-    return names.get(type(value), "number")
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
 
 
 def _fields(data: Mapping[str, Any], options: RowOptions) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -213,12 +213,12 @@ def _trace(fields: Mapping[str, Any], rest: dict[str, Any], imported: datetime) 
     for name in _OBJECTS:
         value = fields.get(name)
         if value is not None and not isinstance(value, Mapping):
-            raise DataError(f"{name} is a {type_name(value)}, not an object", "Write a JSON object.")
+            raise DataError(f"{name} is {type_name(value)}, not an object", "Write a JSON object.")
         shaped[name] = dict(value or {})
     for name in _LISTS:
         value = fields.get(name)
         if value is not None and not isinstance(value, (list, tuple)):
-            raise DataError(f"{name} is a {type_name(value)}, not a list", "Write a JSON list.")
+            raise DataError(f"{name} is {type_name(value)}, not a list", "Write a JSON list.")
     inputs, conversation = fields.get("inputs"), fields.get("conversation")
     if conversation is not None:
         if inputs is None:
@@ -262,9 +262,7 @@ def _scalar(value: Any, name: str) -> str | None:
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value):
         return str(int(value))
-    raise DataError(
-        f"{name} is a {type_name(value)}, not text: {str(value)[:60]!r}", f"Write {name} as text."
-    )
+    raise DataError(f"{name} is {type_name(value)}, not text: {str(value)[:60]!r}", f"Write {name} as text.")
 
 
 def _tag(value: Any) -> str:
@@ -338,7 +336,7 @@ def _once(words: Sequence[Assessment]) -> list[Assessment]:
 
 def _object(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise DataError(f"{where} is a {type_name(value)}, not an object", "Write an object.")
+        raise DataError(f"{where} is {type_name(value)}, not an object", "Write an object.")
     return value
 
 
@@ -349,14 +347,14 @@ def _text(found: Mapping[str, Any], key: str, where: str, default: str | None = 
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str) or not value:
-        raise DataError(f"{where}: {key} is a {type_name(value)}, not text", "Write it as text.")
+        raise DataError(f"{where}: {key} is {type_name(value)}, not text", "Write it as text.")
     return value
 
 
 def _optional(found: Mapping[str, Any], key: str, where: str) -> str | None:
     value = found.get(key)
     if value is not None and not isinstance(value, str):
-        raise DataError(f"{where}: {key} is a {type_name(value)}, not text", "Write it as text.")
+        raise DataError(f"{where}: {key} is {type_name(value)}, not text", "Write it as text.")
     return value
 
 
@@ -365,5 +363,5 @@ def _flag(found: Mapping[str, Any], key: str, where: str, default: bool) -> bool
     if value is None:
         return default
     if not isinstance(value, bool):
-        raise DataError(f"{where}: {key} is a {type_name(value)}", "Write true or false.")
+        raise DataError(f"{where}: {key} is {type_name(value)}", "Write true or false.")
     return value

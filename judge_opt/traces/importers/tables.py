@@ -40,8 +40,15 @@ def read_parquet(file: Path) -> Iterator[Found]:
         # With a buffer, pages come in one after the other instead of a whole row group at once.
         with pq.ParquetFile(file, buffer_size=1 << 20, page_checksum_verification=True) as table:
             ours = MARK in (table.schema_arrow.metadata or {})
-            rows = (row for batch in table.iter_batches(BATCH) for row in batch.to_pylist())
-            yield from _ours(rows) if ours else read_rows(rows)
+            rows = (
+                row for batch in table.iter_batches(BATCH, use_threads=False) for row in batch.to_pylist()
+            )
+            line = 0
+            for line, value in _ours(rows) if ours else read_rows(rows):
+                yield line, value
+            stated = table.metadata.num_rows
+        if line != stated:  # a damaged page header ends a column early, and Arrow says nothing
+            raise DataError(f"{file.name} holds {line} rows of the {stated} that it states.", _DAMAGED)
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{file.name} cannot be read as Parquet ({reason}).", _DAMAGED) from None
