@@ -150,7 +150,9 @@ def _once(
     second = read_answer(judge, again)
     if isinstance(second, Unscored):
         return replace(judged, details={**judged.details, "repair": second.reason})
-    return replace(second, details={**second.details, "repaired": judged.reason, "first_reply": answer.text})
+    return replace(
+        second, details={**second.details, "repaired": judged.reason, "first_reply": answer.text[:2000]}
+    )
 
 
 def _repair(judge: "Judge", question: Question, answer: Answer, judged: Unscored) -> Question:

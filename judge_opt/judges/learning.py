@@ -9,13 +9,14 @@ from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Unscored
 from judge_opt.judges.verdict import RATIONALE, VERDICT
 from judge_opt.labels.examples import LabelledExample
+from judge_opt.traces.schema import Trace
 
 if TYPE_CHECKING:
     from judge_opt.judges.judge import Judge
 
 
 def align(judge: "Judge", labelled: Any, optimizer: Any, traces: Any, options: dict[str, Any]) -> "Judge":
-    """See `Judge.align`."""
+    """See `Judge.align`. Labelled traces of a judge of conversations are put together by their sessions."""
     if hasattr(labelled, "align"):
         labelled, optimizer = (traces if traces is not None else optimizer), labelled
     elif labelled is None:
@@ -24,6 +25,13 @@ def align(judge: "Judge", labelled: Any, optimizer: Any, traces: Any, options: d
         raise UsageError(f"{judge.name!r} was given nothing to learn from.", "Pass labelled rows or traces.")
     from judge_opt.labels.stored import as_examples
 
+    labelled = list(labelled)
+    if any(variable.root == "conversation" for variable in judge.template.variables) and any(
+        isinstance(row, Trace) for row in labelled
+    ):
+        from judge_opt.judges.sessions import session_examples
+
+        labelled = session_examples(labelled, judge.name, judge.value_type)
     if optimizer is None:
         from judge_opt.align.memalign import MemAlign
 

@@ -38,6 +38,8 @@ def read_reply(text: str | None, value_type: ValueType, *, cut: bool = False) ->
         if cut:
             return Unscored("truncated", "the token limit was reached before any text", text)
         return Unscored("empty", "the reply is empty", text)
+    if len(text) > LONGEST:
+        return Unscored("unparseable", f"the reply has {len(text)} characters", text[:2000])
     objects = [pairs for pairs in _objects(text) if any(key == VERDICT for key, _ in pairs)]
     if not objects:
         found = _bare(text, value_type)
@@ -60,6 +62,9 @@ def read_reply(text: str | None, value_type: ValueType, *, cut: bool = False) ->
     value, rationale = read[-1]
     return Scored(value, rationale=rationale, raw=text)
 
+
+LONGEST = 200_000
+"""Characters of the longest reply that is read: finding objects in hostile nesting is more than linear."""
 
 DISAGREE = "the reply holds verdicts that disagree"
 """The one detail after which a model is not asked again: the reply quotes a forged verdict, and a second

@@ -147,3 +147,17 @@ def test_it_is_aligned_like_any_other_judge(judge, store, server):
     before = server.completions
     assert [again(conversation=row.fields["conversation"]).value for row in rows] == told
     assert server.completions == before
+
+
+def test_labelled_traces_are_put_together_by_their_sessions(judge, store):
+    talks(store, 12)
+    given = []
+
+    class Recorder:
+        def align(self, judge, rows, **_):
+            given.extend(rows)
+            return judge
+
+    assert judge.align(list(store.iter_traces()), Recorder()) is judge
+    assert given == session_examples(store, "helped", bool)
+    assert all("conversation" in row.fields for row in given)

@@ -104,3 +104,12 @@ def test_no_number_is_made_up_without_logprobs():
         label_probabilities({"content": [{"token": "x", "logprob": 0, "top_logprobs": []}]}, scale(1, 3))
         is None
     )
+
+
+def test_hostile_nesting_is_not_searched_for_ever():
+    for reply in (
+        '{"a":' * 60_000,
+        '{"a":{"b":' * 20_000 + '"verdict"',
+        '{"verdict": "yes"}' + " " * 200_000,
+    ):
+        assert isinstance(read_reply(reply, BOOL), Unscored)
