@@ -53,7 +53,25 @@ class Search:
     def run(self, connection: sa.Connection) -> TracePage:
         """The page."""
         prepare(connection, self.dialect)
-        found = sa.select(traces).where(self.condition).limit(self.max_results + 1)
+        rows = recorded.load(connection, self._query(traces))
+        more = len(rows) > self.max_results
+        shown = rows[: self.max_results]
+        return TracePage(
+            [trace for _, trace in shown], self._page(connection, shown[-1][0]) if more else None
+        )
+
+    def sizes(self, connection: sa.Connection) -> tuple[list[tuple[int, int]], str | None]:
+        """(row number, characters of JSON) of each trace of the page, and the next page: what a caller needs
+        who cannot hold a whole page of large traces at once."""
+        prepare(connection, self.dialect)
+        large = [sa.func.length(column) for column in traces.c if column.name.endswith("_json")]
+        rows = connection.execute(self._query(traces.c.seq, sum(large[1:], large[0]))).all()
+        shown = [(int(seq), int(size)) for seq, size in rows[: self.max_results]]
+        return shown, self._page(connection, shown[-1][0]) if len(rows) > self.max_results else None
+
+    def _query(self, *columns: Any) -> sa.Select[Any]:
+        """Of the page, and one row more."""
+        found = sa.select(*columns).select_from(traces).where(self.condition).limit(self.max_results + 1)
         if self.after is not None:
             found = found.where(self._after(self.after))
         for one in self.order:
@@ -61,12 +79,7 @@ class Search:
             found = found.order_by(
                 traces.c[one.column].is_(None), column.desc() if one.descending else column.asc()
             )
-        rows = recorded.load(connection, found.order_by(traces.c.seq))
-        more = len(rows) > self.max_results
-        shown = rows[: self.max_results]
-        return TracePage(
-            [trace for _, trace in shown], self._page(connection, shown[-1][0]) if more else None
-        )
+        return found.order_by(traces.c.seq)
 
     def _sorted(self, name: str) -> sa.ColumnElement[Any]:
         column = traces.c[name]

@@ -192,13 +192,27 @@ class Store:
         return frames.to_pandas(found) if return_type == "pandas" else frames.to_arrow(found)
 
     def iter_traces(self, filter_string: str | None = None, **conditions: Any) -> Iterator[Trace]:
-        """Every trace that `search_traces` with these arguments finds, page by page."""
+        """Every trace that `search_traces` with these arguments finds. At most 16 MB of JSON are held at a
+        time, or one trace where that is larger."""
         page: str | None = None
         while True:
-            found = self.search_traces(filter_string, **conditions, page=page)
-            yield from found
-            if (page := found.next_page) is None:
+            sizes, page = self._sizes(filter_string, {"max_results": BATCH_ROWS, **conditions, "page": page})
+            for numbers in _batches(sizes):
+                with self.database.read() as connection:
+                    query = sa.select(traces).where(traces.c.seq.in_(numbers))
+                    found = dict(recorded.load(connection, query))
+                yield from (found.pop(seq) for seq in numbers if seq in found)
+            if page is None:
                 return
+
+    def _sizes(
+        self, filter_string: str | None, conditions: Mapping[str, Any]
+    ) -> tuple[list[tuple[int, int]], str | None]:
+        usual = {"name": None, "session": None, "tags": None, "order_by": None}
+        dialect = search.dialect_of(self.database.url.get_backend_name())
+        asked = search.search_of(dialect, filter_string, **{**usual, **conditions})
+        with self.database.read() as connection:
+            return asked.sizes(connection)
 
     def set_tag(self, trace_id: str, key: str, value: str) -> None:
         """Sets one tag of a trace, new or not.
@@ -429,3 +443,17 @@ class Store:
         with self.database.write() as connection:
             seq = words.trace_number(connection, trace_id, self.database.name)
             return words.insert(connection, seq, new, strict=strict)
+
+
+def _batches(sizes: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
+    """Row numbers, in groups of at most BATCH_CHARACTERS, or of one."""
+    some: list[int] = []
+    held = 0
+    for seq, size in sizes:
+        if some and held + size > BATCH_CHARACTERS:
+            yield some
+            some, held = [], 0
+        some.append(seq)
+        held += size
+    if some:
+        yield some
