@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from judge_opt.evaluation.run import evaluate, list_evaluations, load_evaluation
     from judge_opt.experiments.datasets import load_dataset
     from judge_opt.experiments.validation import validate as validate_judges
+    from judge_opt.judges.agentic import AgenticJudge
     from judge_opt.judges.builtin import (
         Completeness,
         ConversationalGuidelines,
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
         ToolCallEfficiency,
         UserFrustration,
         builtin_cases,
+        case_judge,
+        judge_each_document,
         run_cases,
     )
     from judge_opt.judges.checks import (
@@ -67,17 +70,22 @@ if TYPE_CHECKING:
         ExactMatch,
         JSONValid,
         Length,
+        PIIDetection,
         RegexMatch,
+        ResponseLength,
         ToolCallEquality,
         check,
     )
+    from judge_opt.judges.conversation import conversation_of, render_conversation
     from judge_opt.judges.dspy_metric import agrees
     from judge_opt.judges.feedback import Feedback
     from judge_opt.judges.judge import Judge
     from judge_opt.judges.jury import Jury, make_jury, make_scorer_ensemble
     from judge_opt.judges.make import make_judge
     from judge_opt.judges.options import AskOptions
+    from judge_opt.judges.sessions import session_examples
     from judge_opt.judges.stored import read_judge as load_judge
+    from judge_opt.judges.trace_view import render_trace
     from judge_opt.labels.examples import LabelledExample, Vote
     from judge_opt.labels.importers import load_examples
     from judge_opt.labels.splits import Split, make_split
@@ -120,6 +128,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AgenticJudge": "judges.agentic",
     "AlignmentOptimizer": "align.contract",
     "AlignmentResult": "align.contract",
     "AskOptions": "judges.options",
@@ -166,10 +175,12 @@ _HOMES = {
     "NoOp": "align.contract",
     "NotFound": "core.errors",
     "PII": "judges.checks",
+    "PIIDetection": "judges.checks",
     "RegexMatch": "judges.checks",
     "Registry": "registry.registry",
     "RelevanceToQuery": "judges.builtin",
     "RequestRejected": "core.errors",
+    "ResponseLength": "judges.checks",
     "RetrievalGroundedness": "judges.builtin",
     "RetrievalRelevance": "judges.builtin",
     "RetrievalSufficiency": "judges.builtin",
@@ -194,10 +205,12 @@ _HOMES = {
     "agrees": "judges.dspy_metric",
     "builtin_cases": "judges.builtin",
     "carry_context": "traces.fluent",
+    "case_judge": "judges.builtin",
     "categories": "core.values",
     "check": "judges.checks",
     "compare": "evaluation.comparison",
     "configure_tracing": "traces.fluent",
+    "conversation_of": "judges.conversation",
     "current_session": "llm.session",
     "current_store": "traces.fluent",
     "delete_assessment": "traces.fluent",
@@ -211,6 +224,7 @@ _HOMES = {
     "get_scorer": "registry.judges:get_judge",
     "get_trace": "traces.fluent",
     "interval": "core.values",
+    "judge_each_document": "judges.builtin",
     "list_evaluations": "evaluation.run",
     "load_dataset": "experiments.datasets",
     "load_evaluation": "evaluation.run",
@@ -227,10 +241,13 @@ _HOMES = {
     "override_feedback": "traces.fluent",
     "preference": "core.values",
     "register_judge": "registry.judges:register",
+    "render_conversation": "judges.conversation",
+    "render_trace": "judges.trace_view",
     "retract": "traces.fluent",
     "run_cases": "judges.builtin",
     "scale": "core.values",
     "search_traces": "traces.fluent",
+    "session_examples": "judges.sessions",
     "set_store": "traces.fluent",
     "set_trace_tag": "traces.fluent",
     "start_span": "traces.fluent",
@@ -247,6 +264,7 @@ The function is `validate_judges` since `judge_opt.validate` is the package of t
 __all__ = [
     "NOT_APPLICABLE",
     "PII",
+    "AgenticJudge",
     "AlignmentOptimizer",
     "AlignmentResult",
     "AskOptions",
@@ -291,10 +309,12 @@ __all__ = [
     "ModelNotInstalled",
     "NoOp",
     "NotFound",
+    "PIIDetection",
     "RegexMatch",
     "Registry",
     "RelevanceToQuery",
     "RequestRejected",
+    "ResponseLength",
     "RetrievalGroundedness",
     "RetrievalRelevance",
     "RetrievalSufficiency",
@@ -320,10 +340,12 @@ __all__ = [
     "agrees",
     "builtin_cases",
     "carry_context",
+    "case_judge",
     "categories",
     "check",
     "compare",
     "configure_tracing",
+    "conversation_of",
     "current_session",
     "current_store",
     "delete_assessment",
@@ -337,6 +359,7 @@ __all__ = [
     "get_scorer",
     "get_trace",
     "interval",
+    "judge_each_document",
     "list_evaluations",
     "load_dataset",
     "load_evaluation",
@@ -353,10 +376,13 @@ __all__ = [
     "override_feedback",
     "preference",
     "register_judge",
+    "render_conversation",
+    "render_trace",
     "retract",
     "run_cases",
     "scale",
     "search_traces",
+    "session_examples",
     "set_store",
     "set_trace_tag",
     "start_span",
