@@ -13,8 +13,11 @@ from judge_opt.core.errors import EXIT_OK, UsageError
 from judge_opt.core.values import BOOL, ValueType, categories, scale
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from judge_opt.labels import LabelledExample
     from judge_opt.traces import Store
+    from judge_opt.traces.bulk import Record
 
 app = typer.Typer(help="Bring people's labels into the store.", no_args_is_help=False)
 
@@ -91,6 +94,9 @@ def parse_values(text: str) -> ValueType:
 
 def _store(store: "Store", name: str, examples: "list[LabelledExample]") -> Counter[str]:
     from judge_opt.traces import Trace
+    from judge_opt.traces.bulk import Record
+    from judge_opt.traces.label_rules import load_rules
+    from judge_opt.traces.schema import Assessment, new_assessment_id, now
 
     counts: Counter[str] = Counter()
     counts["traces_new"] = store.add_traces(
@@ -103,16 +109,32 @@ def _store(store: "Store", name: str, examples: "list[LabelledExample]") -> Coun
         )
         for one in examples
     )
-    for one in examples:
-        there = {
-            said.source_id: (said.value, said.rationale)
-            for said in store.assessments(one.id, name)
-            if said.votes and said.source_type == "HUMAN" and said.kind == "feedback"
-        }
-        for vote in one.votes:
-            if there.get(vote.rater) == (vote.value, vote.rationale):
-                counts["labels_unchanged"] += 1
-                continue
-            counts["labels_changed" if vote.rater in there else "labels_new"] += 1
-            store.log_feedback(one.id, name, vote.value, vote.rationale, rater=vote.rater)
+    with store.database.read() as connection:
+        rules = load_rules(connection)
+    imported = now()
+
+    def records() -> "Iterator[Record]":
+        """The labels that are not their rater's current word yet."""
+        for one in examples:
+            there = {
+                said.source_id: (said.value, said.rationale)
+                for said in store.assessments(one.id, name)
+                if said.votes and said.source_type == "HUMAN" and said.kind == "feedback"
+            }
+            words = []
+            for vote in one.votes:
+                word = Assessment(
+                    new_assessment_id(), one.id, "feedback", name, vote.value, vote.rationale, "HUMAN",
+                    vote.rater, imported,
+                )  # fmt: skip
+                word = rules.checked(word, strict=True)
+                if there.get(vote.rater) == (word.value, word.rationale):
+                    counts["labels_unchanged"] += 1
+                    continue
+                counts["labels_changed" if vote.rater in there else "labels_new"] += 1
+                words.append(word)
+            if words:
+                yield Record(store.get_trace(one.id), words)
+
+    store.add_records(records())
     return counts

@@ -20,7 +20,7 @@ from judge_opt.traces.label_rules import LabelRules, load_rules
 from judge_opt.traces.schema import Assessment, Trace, now, short_text
 from judge_opt.traces.tables import assessments, trace_tags, traces
 
-BATCH_ROWS = 500
+BATCH_ROWS = 2000
 BATCH_CHARACTERS = 16_000_000
 _KEY = ("kind", "name", "source_type", "source_id")
 _CONTENT = (*_KEY, "value_json", "rationale", "error", "metadata_json")
@@ -81,7 +81,7 @@ OnError = Callable[[Record, JudgeOptError], None]
 def add_records(
     write: Callable[[], Any], records: Iterable[Record], on_error: OnError | None = None
 ) -> Added:
-    """Adds records in transactions of at most 500 records or 16 MB: memory stays flat.
+    """Adds records in transactions of at most 2,000 records or 16 MB: memory stays flat.
 
     Args:
         write: opens a transaction: `Database.write`.

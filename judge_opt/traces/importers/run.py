@@ -37,7 +37,7 @@ def import_traces(
 ) -> ImportReport:
     """Stores what a file, a table, a tracking server or a database holds, as traces with assessments.
 
-    The source is read as a stream: memory holds 500 records, or 16 MB of them, or one larger row. What is
+    The source is read as a stream: memory holds 2,000 records, or 16 MB of them, or one larger row. What is
     stored already is left as it is, so that importing again adds nothing; a row that is stored with other
     content is reported as a conflict.
 
