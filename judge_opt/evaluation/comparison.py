@@ -18,6 +18,7 @@ from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.results import Judgement, Scored, Value
 from judge_opt.core.text import nearest
 from judge_opt.core.values import ValueType
+from judge_opt.evaluation.metrics import positive_label
 from judge_opt.evaluation.paired import (
     Test,
     homogeneity_test,
@@ -290,7 +291,8 @@ def _measured(
     both: Sequence[tuple[Value, Value]], group: IntArray, value_type: ValueType, how: Mapping[str, Any]
 ) -> tuple[list[Shift], Test, FloatArray]:
     """Figures of both runs, the test by rows, and the difference of each row [n] or [n, k]."""
-    if value_type.scale == "nominal" and (value_type.kind != "bool" or value_type.optional):
+    positive = positive_label(value_type)
+    if value_type.scale == "nominal" and positive is None:
         labels = value_type.choices()
         code = {label: k for k, label in enumerate(labels)}
         codes = np.array(
@@ -303,9 +305,15 @@ def _measured(
             for k, label in enumerate(labels)
         ]
         return shifts, homogeneity_test(codes[:, 0], codes[:, 1], len(labels)), of_b - of_a
-    numbers = np.array([[value_type.number_of(value) for value in pair] for pair in both], dtype=np.float64)
+
+    def number(value: Value) -> float | None:
+        return (
+            value_type.number_of(value) if positive is None else float(value_type.text_of(value) == positive)
+        )
+
+    numbers = np.array([[number(value) for value in pair] for pair in both], dtype=np.float64)
     a, b = numbers[:, 0], numbers[:, 1]
-    rate = value_type.kind == "bool"
+    rate = positive is not None
     name = "mean_rank" if value_type.kind == "ordinal" else "mean"
     shift = _shift(name, a, b, group, how, rate=rate)
     return [shift], (mcnemar_test if rate else wilcoxon_test)(a, b), b - a

@@ -101,8 +101,15 @@ class Engine:
         self._begun = time.monotonic()
         self._spent = Tally()
         self._failed_first = 0
-        self._done = sum(board.complete(number) for number in range(len(board.rows)))
-        self._done_before = self._done
+        self._left = {
+            number: len(tasks) for number in range(len(board.rows)) if (tasks := self._todo(number))
+        }
+        self._done_before = len(board.rows) - len(self._left)
+
+    @property
+    def idle(self) -> bool:
+        """True where nothing is to be done."""
+        return not self._left
 
     def run(self, concurrency: int) -> None:
         """Do all that is still to be done.
@@ -138,11 +145,11 @@ class Engine:
             self._flush()
 
     def _tasks(self) -> Iterator[Task]:
-        for number in range(len(self.board.rows)):
-            if self.board.needs_agent(number):
-                yield number, -1
-            else:
-                yield from self._judging(number)
+        for number in list(self._left):
+            yield from self._todo(number)
+
+    def _todo(self, number: int) -> list[Task]:
+        return [(number, -1)] if self.board.needs_agent(number) else self._judging(number)
 
     def _judging(self, number: int) -> list[Task]:
         needs = self.board.needs_judge
@@ -158,16 +165,15 @@ class Engine:
                 ran = self.agent.run(row, self.run_id if self.store is not None else "")
             reach("evaluation.agent_done")
             entry = {"r": number, "outputs": ran.outputs, "error": ran.error, "trace_id": ran.trace_id}
-            self._note(entry, begun, tally)
+            more = self._note(entry, begun, tally)
             self._check_agent(ran.error)
-            return self._judging(number) if ran.error is None else ()
+            return more
         scorer = self.scorers[j]
         fields = self._shown(number, scorer)
         with tallied() as tally:
             result, metadata = scorer.judge(fields, row.group)
         reach("evaluation.judged")
-        self._note({"r": number, "j": scorer.name, "said": said_json(result, metadata)}, begun, tally)
-        return ()
+        return self._note({"r": number, "j": scorer.name, "said": said_json(result, metadata)}, begun, tally)
 
     def _shown(self, number: int, scorer: Scorer) -> dict[str, Any]:
         """The fields of a row, with the agent's trace for a judge that looks at it."""
@@ -178,20 +184,21 @@ class Engine:
             fields["trace"] = as_mapping(self.store.get_trace(ran["trace_id"]))
         return fields
 
-    def _note(self, entry: dict[str, Any], begun: float, tally: Tally) -> None:
-        """Keep what a task gave."""
+    def _note(self, entry: dict[str, Any], begun: float, tally: Tally) -> list[Task]:
+        """Keep what a task gave, and return the tasks that it makes possible."""
         entry["t"] = round(time.monotonic() - begun, 6)
         entry["c"] = tally.to_json()
         number = entry["r"]
         with self._lock:
-            was = self.board.complete(number)
             self.journal.append(entry)
             self.board.take(entry)
             self._spent.add(tally)
+            more = self._judging(number) if "j" not in entry and entry["error"] is None else []
             if "j" in entry:
                 self._words.append(self._word(number, entry["j"]))
-            finished = self.board.complete(number) and not was
-            self._done += finished
+            self._left[number] += len(more) - 1
+            if finished := not self._left[number]:
+                del self._left[number]
             event = self._event() if finished and self.events is not None else None
             due = len(self._words) >= BATCH_WORDS or time.monotonic() - self._flushed >= BATCH_SECONDS
             if due:
@@ -201,6 +208,7 @@ class Engine:
             self.events(event)
         if due:
             self._flush()
+        return more
 
     def _flush(self) -> None:
         """Make what is noted durable, and record it."""
@@ -257,13 +265,11 @@ class Engine:
 
     def _event(self) -> EvaluationEvent:
         seconds = max(time.monotonic() - self._begun, 1e-6)
-        rate = (self._done - self._done_before) / seconds
-        total = len(self.board.rows)
-        left = (total - self._done) / rate if rate > 0 else None
-        spent = self._spent
-        return EvaluationEvent(
-            "judge rows", self._done, total, rate, left, spent.calls, spent.cached, spent.usd
-        )
+        total, spent = len(self.board.rows), self._spent
+        done = total - len(self._left)
+        rate = (done - self._done_before) / seconds
+        left = len(self._left) / rate if rate > 0 else None
+        return EvaluationEvent("judge rows", done, total, rate, left, spent.calls, spent.cached, spent.usd)
 
 
 class _Queue:

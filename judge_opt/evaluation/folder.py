@@ -216,6 +216,12 @@ def write_results(folder: Path, verdicts: Iterable[Mapping[str, Any]], results: 
     )
 
 
+def drop_results(folder: Path) -> None:
+    """Take results away that the journal is about to leave behind."""
+    for name in (RESULTS, VERDICTS):
+        (folder / name).unlink(missing_ok=True)
+
+
 def read_results(folder: Path) -> dict[str, Any] | None:
     """`results.json`, or None where the run has none yet.
 

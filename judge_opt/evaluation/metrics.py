@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from judge_opt.core.results import Judgement, Scored, Unscored, Value
+from judge_opt.core.text import fold
 from judge_opt.core.values import ValueType, majority
 from judge_opt.evaluation.rows import Row
 from judge_opt.evaluation.statistics import group_codes, mean, quantile, share
@@ -17,6 +18,8 @@ from judge_opt.validate.agreement import Agreement, measure_agreement
 from judge_opt.validate.figures import Figure, Strict
 
 QUANTILES = {"p10": 0.10, "p25": 0.25, "p50": 0.50, "p75": 0.75, "p90": 0.90}
+_YES_NO = (("yes", "no"), ("pass", "fail"), ("true", "false"))
+
 MOST_LABELS = 50
 """Values beyond this many labels have no share each."""
 
@@ -31,9 +34,10 @@ class JudgeMetrics(Strict):
         coverage: share of the rows with a verdict.
         unscored: the others, by reason.
         figures: on the rows with a verdict alone. bool: `mean`, the share of true. Categories: `share/<label>`
-            for every label, also those that did not occur. Ordered labels: these, and `mean_rank` (0 is the
-            first label). Numbers: `mean`, and the quantiles p10, p25, p50, p75, p90. Text and structured
-            verdicts: none.
+            for every label, also those that did not occur; and `mean`, the share of the good one, where the
+            two labels are yes and no, pass and fail, or true and false. Ordered labels: these, and `mean_rank`
+            (0 is the first label). Numbers: `mean`, and the quantiles p10, p25, p50, p75, p90. Text and
+            structured verdicts: none.
         median: the middle label of ordered labels; the lower one of two.
         agreement: with the majority of the people's labels; None where no row has one, or the verdicts cannot
             be compared.
@@ -142,14 +146,25 @@ def gold_of(
     return gold, contested
 
 
+def positive_label(value_type: ValueType) -> str | None:
+    """The label that counts as 1 of a value type that is yes or no: "true" for bool; None for any other."""
+    if value_type.optional or value_type.kind not in ("bool", "nominal"):
+        return None
+    folded = {fold(label): label for label in value_type.labels}
+    return next((folded[yes] for yes, no in _YES_NO if folded.keys() == {yes, no}), None)
+
+
 def _figures(
     values: list[Value], groups: list[str], value_type: ValueType, how: Mapping[str, Any]
 ) -> dict[str, Figure]:
     group = group_codes(groups)
     labels = value_type.choices()
     figures: dict[str, Figure] = {}
-    if value_type.kind == "bool" and not value_type.optional:
-        return {"mean": share(_numbers(values, value_type), group, **how)}
+    if (positive := positive_label(value_type)) is not None:
+        hits = np.array([value_type.text_of(value) == positive for value in values], dtype=np.float64)
+        figures["mean"] = share(hits, group, **how)
+        if value_type.kind == "bool":
+            return figures
     if value_type.scale == "numeric" or (
         value_type.kind in ("int", "float") and value_type.scale == "ordered"
     ):

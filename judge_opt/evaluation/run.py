@@ -174,6 +174,8 @@ def _evaluate(
         board.replay(read_journal(folder, config.id))
         sources = [one.source for one in config.judges]
         engine = Engine(config.id, board, journal, scorers, sources, agent, store, events)
+        if not engine.idle:
+            folders.drop_results(folder)  # they are of the pass before
         logger.info("Evaluation %s in %s", config.id, folder)
         try:
             engine.run(concurrency)

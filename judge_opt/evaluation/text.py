@@ -26,7 +26,7 @@ def figure_rows(metrics: JudgeMetrics) -> list[list[str]]:
     """Name and value of each figure of a judge, with its interval."""
     rows = []
     for name, one in metrics.figures.items():
-        percent = name.startswith("share/") or metrics.kind == "bool"
+        percent = name.startswith("share/") or (name == "mean" and metrics.kind in ("bool", "nominal"))
         rows.append([name, one.text("percent" if percent else "number")])
     if metrics.median is not None:
         rows.append(["median", metrics.median])

@@ -113,6 +113,17 @@ def test_bhapkar_for_categories() -> None:
     assert "distributed differently" in one.verdict
 
 
+def test_yes_and_no_are_compared_as_true_and_false() -> None:
+    a, b = ["no"] * 12 + ["yes"] * 3, ["no"] * 4 + ["yes"] * 11
+    yes = categories("yes", "no")
+    words = compare(result("a", {"j": scored(*a)}, yes), result("b", {"j": scored(*b)}, yes))
+    truth = compare(
+        result("a", {"j": scored(*(one == "yes" for one in a))}, BOOL),
+        result("b", {"j": scored(*(one == "yes" for one in b))}, BOOL),
+    )
+    assert words.judges[0].model_dump(exclude={"kind"}) == truth.judges[0].model_dump(exclude={"kind"})
+
+
 def test_bhapkar_does_not_change_with_labels_that_nobody_moves_between() -> None:
     left, right = np.array([0] * 9 + [1] * 6 + [2] * 5), np.array([0] * 4 + [1] * 5 + [1] * 6 + [2] * 5)
     plain = homogeneity_test(left, right, 3)

@@ -248,6 +248,7 @@ def test_people_s_labels_give_agreement(server: FaultServer, session: Session) -
     ("value_type", "reply", "expected"),
     [
         (categories("a", "b", "c"), "b", {"share/a": 0.0, "share/b": 1.0, "share/c": 0.0}),
+        (categories("Yes", "no"), "no", {"share/Yes": 0.0, "share/no": 1.0, "mean": 0.0}),
         (ordered("low", "mid", "high"), "mid", {"mean_rank": 1.0, "share/mid": 1.0}),
         (scale(1, 5), 4, {"mean": 4.0, "p50": 4.0, "share/4": 1.0, "share/1": 0.0}),
         (float, 0.25, {"mean": 0.25, "p90": 0.25}),
@@ -268,6 +269,17 @@ def test_figures_of_every_value_type(
     assert load_evaluation(result.run_id).metrics == result.metrics
 
 
+failures: set[str] = set()
+
+
+def agent_that_fails_once(question: str) -> dict[str, str]:
+    """Fails on the rows in `failures`, the first time."""
+    if question in failures:
+        failures.discard(question)
+        raise OSError("gone")
+    return {"reply": f"{question} please"}
+
+
 def test_progress_is_told(server: FaultServer, session: Session) -> None:
     told: list[EvaluationEvent] = []
     evaluate(rows(9), [polite(server), length], concurrency=1, events=told.append)
@@ -276,6 +288,12 @@ def test_progress_is_told(server: FaultServer, session: Session) -> None:
     assert told[-1].calls == 9
     assert told[-1].rows_per_second > 0
     assert told[0].seconds_left is not None
+    broken = [{**row, "inputs": {"question": f"{row['id']}"}} for row in rows(4)]
+    failures.update(("r0001", "r0003"))
+    for expected in ([1, 2, 3, 4], [3, 4]):
+        told.clear()
+        evaluate(broken, polite(server), agent_that_fails_once, run_id="a", events=told.append, concurrency=1)
+        assert [event.done for event in told] == expected
 
 
 def test_a_stored_run_is_read_back_whole(server: FaultServer, session: Session, home: Path) -> None:
