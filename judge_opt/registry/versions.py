@@ -97,6 +97,22 @@ def versions_of(
 
 
 def _version(row: sa.RowMapping, pointing: Sequence[str]) -> Version:
+    try:
+        return _read(row, pointing)
+    except (ValueError, TypeError):
+        raise damaged(row) from None
+
+
+def damaged(row: sa.RowMapping) -> IntegrityError:
+    """For a version that is not what was registered."""
+    return IntegrityError(
+        f"The {row['kind']} {row['name']!r} version {row['version']} was changed or damaged on disk: its content "
+        "or its lineage does not match its hash.",
+        "Restore the database from a backup, or import the version again from a bundle.",
+    )
+
+
+def _read(row: sa.RowMapping, pointing: Sequence[str]) -> Version:
     return Version(
         name=row["name"],
         kind=row["kind"],
@@ -121,7 +137,6 @@ def content_of(connection: sa.Connection, row: sa.RowMapping) -> tuple[Any, dict
     """
     query = sa.select(blobs.c.name, blobs.c.data).where(blobs.c.version_seq == row["seq"])
     data = {str(name): blob for name, blob in connection.execute(query.order_by(blobs.c.name))}
-    item = f"{row['kind']} {row['name']!r} version {row['version']}"
     try:
         payload = load_json(row["payload_json"])
         matches = (
@@ -130,10 +145,7 @@ def content_of(connection: sa.Connection, row: sa.RowMapping) -> tuple[Any, dict
     except (ValueError, TypeError):  # not JSON; a blob that is not bytes
         matches = False
     if not matches:
-        raise IntegrityError(
-            f"The {item} was changed or damaged on disk: its content or its lineage does not match its hash.",
-            "Restore the database from a backup, or import the version again from a bundle.",
-        )
+        raise damaged(row)
     return payload, data
 
 

@@ -1,0 +1,60 @@
+"""Is a database what was written? Every row against its hash, and SQLite's own check of its pages.
+
+Reading verifies each row that it reads. What reading cannot see, such as a row that a damaged page lost, is
+seen here; it reads everything, so it is for backups and for doubts, not for every start.
+"""
+
+import sqlalchemy as sa
+
+from judge_opt.core.errors import IntegrityError
+from judge_opt.traces import rows
+from judge_opt.traces.database import Database
+from judge_opt.traces.tables import assessments, traces
+
+
+def check_database(database: Database) -> list[str]:
+    """What is wrong with the pages, the traces and the labels, a line each; [] where all is well. The
+    registry's versions: `Registry.check`."""
+    try:
+        with database.read() as connection:
+            found = _pages(connection) if connection.dialect.name == "sqlite" else []
+            found += _rows(connection)
+    except IntegrityError as error:  # the pages are so damaged that reading them fails
+        return [error.message]
+    return found
+
+
+def _pages(connection: sa.Connection) -> list[str]:
+    said = [str(line) for line in connection.exec_driver_sql("PRAGMA integrity_check").scalars()]
+    found = [line for line in said if line != "ok"]
+    for table, row, other, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        found.append(f"{table} row {row} belongs to a row of {other} that is not there")
+    return found
+
+
+def _rows(connection: sa.Connection) -> list[str]:
+    found = []
+    ids: dict[int, str] = {}
+    for number in _numbers(connection, traces):
+        try:
+            row = connection.execute(sa.select(traces).where(traces.c.seq == number)).mappings().one()
+            ids[number] = row["id"]
+            rows.trace_of(row, {})
+        except IntegrityError as error:
+            found.append(error.message)
+        except (ValueError, TypeError) as error:
+            found.append(f"Trace row {number} cannot be read ({error}).")
+    for number in _numbers(connection, assessments):
+        try:
+            one = sa.select(assessments).where(assessments.c.seq == number)
+            word = connection.execute(one).mappings().one()
+            rows.assessment_of({**word, "trace_id": ids.get(word["trace_seq"], "")})  # type: ignore[arg-type]
+        except IntegrityError as error:
+            found.append(error.message)
+        except (ValueError, TypeError) as error:
+            found.append(f"Assessment row {number} cannot be read ({error}).")
+    return found
+
+
+def _numbers(connection: sa.Connection, table: sa.Table) -> list[int]:
+    return list(connection.execute(sa.select(table.c.seq).order_by(table.c.seq)).scalars())
