@@ -11,6 +11,7 @@ functions in Python, which `prepare` adds to a connection.
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,7 +21,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from judge_opt.traces.filters.patterns import matcher, write_pattern
+from judge_opt.traces.filters.patterns import matcher, read_pattern, write_pattern
 
 Dialect = Literal["sqlite", "postgresql"]
 Bool = sa.ColumnElement[bool]
@@ -30,6 +31,9 @@ _REFUSED = (
     r"|\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])"  # the first half of a pair, without the second
     r"|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}"  # the second without the first
 )
+
+
+_NOT_VERBATIM = re.compile(r"[^ -~]|[\"\\\\,:]")
 
 
 def plain_text(text: str) -> str:
@@ -82,10 +86,19 @@ class JsonValue:
         text = self.text()
         direct = like(text, write_pattern(pattern, plain_text), ignore_case, self.dialect)
         inside = write_pattern(pattern, _in_json)
-        if inside == write_pattern(pattern, plain_text):
-            return direct
-        nested = like(text, inside, ignore_case, self.dialect)
-        return sa.case((self.kind().in_(["array", "object"]), nested), else_=direct)
+        if inside != write_pattern(pattern, plain_text):
+            nested = like(text, inside, ignore_case, self.dialect)
+            direct = sa.case((self.kind().in_(["array", "object"]), nested), else_=direct)
+        return sa.and_(*self._holds(pattern, ignore_case), direct)
+
+    def _holds(self, pattern: str, ignore_case: bool) -> list[Bool]:
+        """What every document that matches holds as it is: it spares reading the others as JSON."""
+        words = verbatim(pattern)
+        if ignore_case:
+            return [self.document.icontains(word, autoescape=True, escape="!") for word in words]
+        if self.dialect == "postgresql":
+            return [sa.func.strpos(self.document, word) > 0 for word in words]
+        return [sa.func.instr(self.document, word) > 0 for word in words]
 
     def _jsonb(self) -> sa.ColumnElement[Any]:
         return safe_jsonb(self.document)
@@ -102,6 +115,17 @@ def safe_jsonb(document: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     aligned = sa.func.replace(document, r"\\", r"\u005c", type_=sa.Text)
     cleaned = sa.func.regexp_replace(aligned, _REFUSED, r"\\ufffd", "g", type_=sa.Text)
     return sa.cast(cleaned, JSONB)
+
+
+def verbatim(pattern: str) -> list[str]:
+    """The longest word of each literal of a pattern that JSON stores as it is, wherever it stands: ASCII
+    without quotes, backslashes, and the marks around which JSON can be spaced in two ways."""
+    found = []
+    for kind, literal in read_pattern(pattern):
+        if kind == "text":
+            words = [word.strip() for word in _NOT_VERBATIM.split(literal)]
+            found.append(max(words, key=len))
+    return [word for word in found if word]
 
 
 def like(text: sa.ColumnElement[Any], written: str, ignore_case: bool, dialect: Dialect) -> Bool:
