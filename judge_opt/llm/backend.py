@@ -31,6 +31,9 @@ class Backend(Protocol):
             the same prompt give another answer (origin, model name, weights, quantization), and no secret.
         max_concurrency: optional; how many calls of `complete` may run at once. Absent or None: no limit
             other than the session's.
+        endpoint: optional; backends with the same endpoint share one queue, and are slowed down together.
+            Absent: a queue of its own.
+        acomplete: optional; `complete` as a coroutine. Absent: event loops ask in the session's threads.
     """
 
     @property

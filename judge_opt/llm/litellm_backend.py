@@ -34,6 +34,7 @@ class LiteLLMBackend:
         self.timeout = timeout
         self.fingerprint: dict[str, Any] = {"kind": "litellm", "model": uri.litellm_name}
         self.env_keys: tuple[str, ...] = ()
+        self.endpoint = f"litellm:{uri.provider}"
         self._headers = dict(headers or {})
 
     def complete(self, request: lm15.Request) -> lm15.Response:

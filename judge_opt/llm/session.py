@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from judge_opt.core.errors import UsageError
+from judge_opt.core.hashing import content_hash
 from judge_opt.llm.backend import Backend
 from judge_opt.llm.budget import Budget, Cost
 from judge_opt.llm.ledger import LedgerLine
@@ -268,7 +269,8 @@ class Session:
             if door is None:
                 backend = connect(parsed, base_url, extra_headers, options, self.retry.timeout)
                 limiter = self.limiter(
-                    getattr(backend, "endpoint", key.decode()), getattr(backend, "max_concurrency", None)
+                    getattr(backend, "endpoint", content_hash(key.decode())),
+                    getattr(backend, "max_concurrency", None),
                 )
                 purchaser = Purchaser(
                     str(parsed),
