@@ -13,7 +13,8 @@ from typing import Any
 
 from judge_opt.core.errors import DataError
 from judge_opt.core.text import nearest
-from judge_opt.labels.rows import LABEL_REQUIRED, Row, Seen, Skipped, existing, require, row_of
+from judge_opt.labels.rows import LABEL_REQUIRED, Row, Seen, existing, require, row_of
+from judge_opt.traces.importers.report import Skipped
 
 _ITEM = ("inputs", "outputs", "expectations")
 _MAX_CELL = 1 << 28

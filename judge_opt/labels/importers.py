@@ -22,9 +22,11 @@ from judge_opt.core.text import nearest
 from judge_opt.core.values import ValueType
 from judge_opt.labels.csv_rows import read_csv
 from judge_opt.labels.examples import FIELDS, LabelledExample, Vote
-from judge_opt.labels.rows import Row, Skipped, SourceLabel, read_jsonl
+from judge_opt.labels.rows import Row, Seen, SourceLabel, existing, read_jsonl, row_of
+from judge_opt.traces.importers.report import Skipped
 
 _LONG_GROUP = 128
+_TABLES = (".parquet", ".pq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,38 @@ class ImportResult:
     skipped: list[Skipped]
 
 
-def read_rows(path: str | Path, *, skipped: list[Skipped] | None = None) -> Iterator[Row]:
-    """The rows of a file: CSV where its name ends in .csv, else JSON Lines."""
-    reader = read_csv if str(path).lower().endswith(".csv") else read_jsonl
-    return reader(path, skipped=skipped)
+def read_rows(source: Any, *, skipped: list[Skipped] | None = None) -> Iterator[Row]:
+    """The rows of a file (CSV, Parquet, else JSON Lines), a DataFrame, a data set or an iterable of dicts."""
+    if not isinstance(source, (str, Path)):
+        return _table_rows(source, skipped)
+    ending = Path(source).suffix.lower()
+    if ending in _TABLES:
+        return _table_rows(existing(source), skipped)
+    return (read_csv if ending == ".csv" else read_jsonl)(source, skipped=skipped)
+
+
+def _table_rows(source: Any, skipped: list[Skipped] | None) -> Iterator[Row]:
+    """The rows of what `judge_opt.traces.importers` reads as a table."""
+    from judge_opt.traces.importers.formats import values_of
+
+    title, _, values = values_of(source, None)
+    file = Path(title)
+    seen = Seen(file)
+    for line, value in values:
+        try:
+            if isinstance(value, Skipped):
+                raise DataError(f"{title} line {line}: {value.reason}.", "Correct the row.")
+            yield seen.once(row_of(value, line, file))
+        except DataError as error:
+            if skipped is None:
+                raise
+            skipped.append(Skipped(line, "", error.message))
+            seen.any = True
+    seen.check_not_empty()
 
 
 def load_examples(
-    path: str | Path,
+    path: Any,
     name: str | None,
     value_type: ValueType | Any,
     *,
@@ -65,6 +91,7 @@ def load_examples(
     name is skipped and counted.
 
     Args:
+        path: a file of JSON Lines, CSV or Parquet, a DataFrame, a data set, or an iterable of dicts.
         name: the label name; None together with `names`.
         value_type: what a label may be: a ValueType, or an annotation such as bool.
         names: several label names: a row gives one example for each that it has, with the id
@@ -89,7 +116,7 @@ def load_examples(
     skipped: list[Skipped] = []
     examples: list[LabelledExample] = []
     found: dict[str, None] = {}
-    file = Path(path).name
+    file = Path(path).name if isinstance(path, (str, Path)) else f"the {type(path).__name__}"
     for row in read_rows(path, skipped=skipped if on_error == "skip" else None):
         found |= dict.fromkeys(label.name for label in row.human)
         where = f"{file} line {row.line}, item {row.id!r}"

@@ -15,6 +15,7 @@ from typing import Any
 
 from judge_opt.core.errors import DataError
 from judge_opt.core.text import nearest
+from judge_opt.traces.importers.report import Skipped as Skipped  # public here, too
 
 REQUIRED = ("id", "inputs", "outputs", "human")
 LABEL_REQUIRED = ("rater", "name", "value")
@@ -47,15 +48,6 @@ class Row:
     id: str
     data: Mapping[str, Any]
     human: tuple[SourceLabel, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A row that was left out, and why. `item` is "" where the row has no readable id."""
-
-    line: int
-    item: str
-    reason: str
 
 
 def read_jsonl(path: str | Path, *, skipped: list[Skipped] | None = None) -> Iterator[Row]:
