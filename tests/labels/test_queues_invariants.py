@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -13,8 +13,8 @@ from judge_opt.labels.queues import create_queue
 from judge_opt.labels.schemas import create_label_schema
 from judge_opt.traces import Store, Trace
 
-RATERS = st.sampled_from(["ana", "bo", "cy", "di"])
-PLACES, ITEMS = 2, 3
+RATERS = st.sampled_from(["ana", "bo", "cy"])
+PLACES, ITEMS = 1, 2
 
 
 class QueueWalk(RuleBasedStateMachine):
@@ -41,7 +41,7 @@ class QueueWalk(RuleBasedStateMachine):
             assert (rater, task.trace_id) not in self.skipped
             self.tasks.append(task)
 
-    @rule(seconds=st.sampled_from([1, 11]))
+    @rule(seconds=st.just(11))
     def wait(self, seconds):
         self.now += timedelta(seconds=seconds)
 
@@ -97,4 +97,7 @@ class QueueWalk(RuleBasedStateMachine):
 
 
 TestQueueWalk = QueueWalk.TestCase
-TestQueueWalk.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+# Shrinking would take minutes: every step is a write to a database.
+TestQueueWalk.settings = settings(
+    max_examples=25, stateful_step_count=30, deadline=None, phases=[Phase.explicit, Phase.generate]
+)
