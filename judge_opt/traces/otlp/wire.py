@@ -4,39 +4,17 @@ Inside, a request is OTLP JSON (what `openinference.otlp_request` writes and `sp
 protobuf messages are those of the package `opentelemetry-proto`.
 """
 
-import base64
 import json
 import zlib
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
-from judge_opt.core.errors import DataError, UsageError
+from judge_opt.core.errors import DataError
 from judge_opt.core.text import encodable
+from judge_opt.traces.otlp import protobuf
 
 JSON_TYPE = "application/json"
 PROTOBUF_TYPE = "application/x-protobuf"
-
-_IDS = ("traceId", "spanId", "parentSpanId")
-
-
-def _module(name: str) -> Any:
-    """A module of the optional packages."""
-    try:
-        return import_module(name)
-    except ImportError:
-        raise UsageError(
-            "OTLP as protobuf needs the package opentelemetry-proto.",
-            "Run: pip install 'judge-opt[otel]'; or use JSON.",
-        ) from None
-
-
-def _messages() -> Any:
-    return _module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
-
-
-def _json_format() -> Any:
-    return _module("google.protobuf.json_format")
 
 
 def dump_request(request: Mapping[str, Any], content_type: str) -> bytes:
@@ -47,9 +25,7 @@ def dump_request(request: Mapping[str, Any], content_type: str) -> bytes:
     """
     if content_type == JSON_TYPE:
         return json.dumps(request, separators=(",", ":")).encode("ascii")
-    message = _messages().ExportTraceServiceRequest()
-    _json_format().ParseDict(_protobuf_json(request), message)
-    return bytes(message.SerializeToString())
+    return bytes(protobuf.to_message(request).SerializeToString())
 
 
 def load_request(body: bytes, content_type: str) -> dict[str, Any]:
@@ -67,41 +43,25 @@ def load_request(body: bytes, content_type: str) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise DataError("The body is no JSON object.", "Send OTLP JSON.")
         return found
-    json_format = _json_format()
-    message = _messages().ExportTraceServiceRequest()
-    try:
-        message.ParseFromString(body)
-        return dict(json_format.MessageToDict(message))
-    except (_module("google.protobuf.message").Error, json_format.Error, RecursionError) as error:
-        raise DataError(
-            f"The body is no OTLP trace request ({error}).", "Send ExportTraceServiceRequest."
-        ) from None
+    return protobuf.from_message(body)
 
 
 def dump_answer(content_type: str, rejected: int, message: str) -> bytes:
     """The answer to an accepted request: how many spans were not taken, and why."""
-    partial: dict[str, Any] = {}
-    if rejected or message:
-        partial = {"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": message}}
     if content_type == JSON_TYPE:
-        return json.dumps(partial).encode("ascii")
-    answer = _messages().ExportTraceServiceResponse()
-    _json_format().ParseDict(partial, answer)
-    return bytes(answer.SerializeToString())
+        partial = {"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": message}}
+        return json.dumps(partial if rejected or message else {}).encode("ascii")
+    return protobuf.write_answer(rejected, message)
 
 
 def load_answer(body: bytes, content_type: str) -> tuple[int, str]:
     """Rejected spans and the message of an answer; (0, "") where it says nothing that can be read."""
     try:
         if content_type == JSON_TYPE:
-            found = json.loads(body or b"{}")
-        else:
-            answer = _messages().ExportTraceServiceResponse()
-            answer.ParseFromString(body)
-            found = _json_format().MessageToDict(answer)
-        partial = found.get("partialSuccess") or {}
-        return int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or "")
-    except (ValueError, AttributeError, TypeError):
+            partial = json.loads(body or b"{}").get("partialSuccess") or {}
+            return int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or "")
+        return protobuf.read_answer(body)
+    except (DataError, ValueError, AttributeError, TypeError):
         return 0, ""
 
 
@@ -137,16 +97,3 @@ def _varint(number: int) -> bytes:
         found += bytes([number % 128 + 128])
         number //= 128
     return found + bytes([number])
-
-
-def _protobuf_json(value: Any, key: str = "") -> Any:
-    """OTLP JSON as protobuf's own JSON: ids in base64, text that can be encoded."""
-    if isinstance(value, Mapping):
-        return {name: _protobuf_json(inner, name) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_protobuf_json(inner) for inner in value]
-    if isinstance(value, str):
-        if key in _IDS:
-            return base64.b64encode(bytes.fromhex(value)).decode("ascii")
-        return value if value.isascii() else encodable(value)
-    return value
