@@ -135,6 +135,9 @@ def refusal(error: lm15.LM15Error, model: str, env_keys: tuple[str, ...]) -> Jud
     if isinstance(error, lm15.AuthError | lm15.BillingError | lm15.NotConfiguredError):
         remedy = f"Check the key in {keys}." if keys else "Check the endpoint's access."
         ours = CredentialsError(f"{model}: the endpoint refuses access ({_status(error)}{message}).", remedy)
+    elif isinstance(error, lm15.ConfigurationError):
+        remedy = "Set SSL_CERT_FILE to the certificate of the authority that signed it."
+        ours = EndpointUnreachable(f"{model}: {message}.", remedy)
     elif isinstance(error, lm15.UnsupportedModelError) or error.status == 404:
         ours = RequestRejected(
             f"{model}: no such model or path at the endpoint ({_status(error)}{message}).",
@@ -152,9 +155,9 @@ def refusal(error: lm15.LM15Error, model: str, env_keys: tuple[str, ...]) -> Jud
 
 
 def concerns_every_call(error: lm15.LM15Error) -> bool:
-    """True for a refusal of the key or the model; False for one of a single request, such as a 400."""
+    """True for a refusal of the key, the model or the certificate; False for one of a single request, such as a 400."""
     about_model = isinstance(error, lm15.UnsupportedModelError) or error.status == 404
-    return about_model or isinstance(error, lm15.AuthError | lm15.BillingError | lm15.NotConfiguredError)
+    return about_model or isinstance(error, lm15.AuthError | lm15.BillingError | lm15.ConfigurationError)
 
 
 def _status(error: lm15.LM15Error) -> str:

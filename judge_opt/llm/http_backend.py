@@ -10,6 +10,7 @@ Settings that an endpoint answers with a 400 because it does not know them (`res
 import email.utils
 import os
 import re
+import ssl
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -170,6 +171,8 @@ class HTTPBackend:
         url = self.origin.url
         if isinstance(error, TimeoutError):
             return lm15.TimeoutError(f"{url}: no whole answer in {time.monotonic() - started:.1f} s")
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return lm15.ConfigurationError(f"{url}: its certificate is not trusted: {error.verify_message}")
         if isinstance(error, AddressRefusedError | ReplyTooLargeError | ValueError):
             return lm15.InvalidRequestError(f"{url}: {error}")
         return lm15.TransportError(f"{url}: {type(error).__name__}: {error}")

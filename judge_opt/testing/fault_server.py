@@ -18,6 +18,7 @@ records every request with its headers and body. `models` is the answer to `/v1/
 import hashlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -81,6 +82,7 @@ class FaultServer:
     Args:
         answer: a completion's content as a function of the request body; or a `Reply` for full control.
         embed: a text's embedding; the default derives eight numbers from the text's hash.
+        tls: serve https, with this certificate.
 
     Attributes:
         capacity: POST requests that are answered at once; each further one gets a 429. None: no limit.
@@ -90,6 +92,7 @@ class FaultServer:
         self,
         answer: Callable[[dict[str, Any]], str | Reply] | None = None,
         embed: Callable[[str], list[float]] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.answer = answer or (lambda body: "ok")
         self.embed = embed or _hashed
@@ -105,6 +108,9 @@ class FaultServer:
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.owner = self
+        self._scheme = "https" if tls else "http"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     def __enter__(self) -> "FaultServer":
@@ -119,7 +125,7 @@ class FaultServer:
     @property
     def base_url(self) -> str:
         """What to give as `base_url`."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/v1"
 
     @property
     def completions(self) -> int:
