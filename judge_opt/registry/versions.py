@@ -136,8 +136,8 @@ def content_of(connection: sa.Connection, row: sa.RowMapping) -> tuple[Any, dict
         IntegrityError: they do not match the hash.
     """
     query = sa.select(blobs.c.name, blobs.c.data).where(blobs.c.version_seq == row["seq"])
-    data = {str(name): blob for name, blob in connection.execute(query.order_by(blobs.c.name))}
     try:
+        data = {str(name): blob for name, blob in connection.execute(query.order_by(blobs.c.name))}
         payload = load_json(row["payload_json"])
         matches = (
             artefact_hash(payload, data) == row["content_hash"] and record_hash(row) == row["record_hash"]

@@ -207,6 +207,11 @@ class Database:
             yield
         except DBAPIError as error:
             raise _explain(error, self.name) from error
+        except UnicodeDecodeError as error:  # from the driver: a text column that is not UTF-8
+            raise IntegrityError(
+                f"{self.name} is damaged: it holds bytes that are no text ({error}).",
+                "Restore it from a backup.",
+            ) from error
 
 
 _URL_REMEDY = "Give a file path, or a URL such as postgresql+psycopg://user@host/database."

@@ -77,7 +77,7 @@ def trace_of(row: sa.RowMapping, tags: Mapping[str, str], words: tuple[Assessmen
         id=row["id"],
         session=row["session"],
         tags=dict(tags),
-        created=datetime.fromisoformat(row["created"]),
+        created=_moment(row),
         assessments=words,
         **parts,
     )
@@ -135,7 +135,7 @@ def assessment_of(row: sa.RowMapping) -> Assessment:
         rationale=row["rationale"],
         source_type=row["source_type"],
         source_id=row["source_id"],
-        created=datetime.fromisoformat(row["created"]),
+        created=_moment(row),
         supersedes=row["supersedes"],
         retracted=row["retracted"] is not None,
         error=row["error"],
@@ -153,6 +153,16 @@ def time_text(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise UsageError(f"The time {moment} has no time zone.", "Use datetime.now(timezone.utc).")
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _moment(row: Mapping[str, Any] | sa.RowMapping) -> datetime:
+    try:
+        return datetime.fromisoformat(row["created"])
+    except (ValueError, TypeError):
+        raise IntegrityError(
+            f"The time of {row['id']!r} was changed or damaged on disk.",
+            "Restore the database from a backup.",
+        ) from None
 
 
 _Row = Mapping[str, Any] | sa.RowMapping

@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 import sqlite3
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -156,16 +157,20 @@ def test_a_file_of_a_future_release_says_so(home, name, change):
 
 
 def contents(file):
-    """All that the store and the registry would tell anybody."""
+    """Everything that never changes once it is written. Tags, aliases and what was taken back may change, and
+    carry no hash."""
     with Store(file) as store:
-        found = [repr(trace) for trace in store.iter_traces()]
-        found += [repr(word) for trace in store.iter_traces() for word in store.assessments(trace.id)]
+        found = [repr(replace(trace, tags={}, assessments=())) for trace in store.iter_traces()]
+        for trace in store.iter_traces():
+            for word in store.assessments(trace.id):
+                found.append(repr(replace(word, supersedes=None, retracted=False, current=True)))
         registry = Registry(store)
         for latest in registry.list():
             for version in registry.versions(latest.kind, latest.name):
-                found.append(repr(version))
                 if not version.deleted:
-                    found.append(repr(registry.get(version.kind, version.name, version.version)))
+                    read, payload, blobs = registry.get(version.kind, version.name, version.version)
+                    kept = (read.version, read.created, read.content_hash, read.lineage)
+                    found.append(repr((kept, payload, blobs)))
         return found
 
 
@@ -192,8 +197,8 @@ def test_a_flipped_bit_in_the_database_changes_nothing_unseen(tmp_path):
         try:
             same = contents(file) == before
         except JudgeOptError as error:
-            refusals += "flipped.db" in str(error) or "does not match its hash" in str(error)
-            unnamed += not ("flipped.db" in str(error) or "does not match its hash" in str(error))
+            refusals += "flipped.db" in str(error) or "on disk" in str(error)
+            unnamed += not ("flipped.db" in str(error) or "on disk" in str(error))
             continue
         with Store(file) as store:
             found = check_database(store.database) + Registry(store).check()
