@@ -23,10 +23,11 @@ from judge_opt.traces.fluent import (
     use_store,
 )
 from judge_opt.traces.fluent import trace as traced
-from judge_opt.traces.openinference import otlp_request, spans_of_request, trace_of_spans
+from judge_opt.traces.openinference import trace_of_spans
 from judge_opt.traces.otlp import OTLPReceiver, export_otlp
 from judge_opt.traces.otlp.assembly import SpanAssembler
 from judge_opt.traces.otlp.wire import JSON_TYPE, PROTOBUF_TYPE, dump_request, inflate, load_request
+from judge_opt.traces.otlp_json import otlp_request, spans_of_request
 
 WAIT = 60.0
 

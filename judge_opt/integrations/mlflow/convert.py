@@ -21,7 +21,9 @@ from typing import Any
 
 from judge_opt.core.errors import DataError
 from judge_opt.traces.bulk import Record
-from judge_opt.traces.openinference import attributes_of, hex_id, our_attributes
+from judge_opt.traces.foreign import hex_id
+from judge_opt.traces.openinference import our_attributes
+from judge_opt.traces.otlp_json import attributes_of
 from judge_opt.traces.schema import MAX_NAME, Assessment, SourceType, Trace
 from judge_opt.traces.spans import INPUT, OUTPUT, SPAN_TYPE
 

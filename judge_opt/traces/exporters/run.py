@@ -13,7 +13,7 @@ from judge_opt.core.text import nearest
 from judge_opt.traces.exporters import delimited, tables
 from judge_opt.traces.exporters.files import replacing
 from judge_opt.traces.exporters.objects import trace_object
-from judge_opt.traces.openinference import otlp_request
+from judge_opt.traces.otlp_json import otlp_request
 from judge_opt.traces.schema import Trace
 
 if TYPE_CHECKING:

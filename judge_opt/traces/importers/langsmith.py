@@ -11,12 +11,13 @@ from typing import Any
 
 from judge_opt.core.errors import JudgeOptError
 from judge_opt.traces.bulk import Record
+from judge_opt.traces.foreign import nanoseconds, span_id_of
 from judge_opt.traces.importers.files import Found
 from judge_opt.traces.importers.grouping import Parts
 from judge_opt.traces.importers.report import Skipped
 from judge_opt.traces.importers.rows import said
 from judge_opt.traces.importers.values import when
-from judge_opt.traces.openinference import nanoseconds, our_attributes, span_id_of
+from judge_opt.traces.openinference import our_attributes
 from judge_opt.traces.schema import MAX_NAME, Assessment, SourceType, Trace, now
 from judge_opt.traces.spans import INPUT, OUTPUT, SPAN_TYPE
 

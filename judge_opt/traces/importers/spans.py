@@ -15,12 +15,8 @@ from judge_opt.traces.importers.grouping import Parts
 from judge_opt.traces.importers.report import Skipped
 from judge_opt.traces.importers.rows import said
 from judge_opt.traces.importers.values import when
-from judge_opt.traces.openinference import (
-    span_of_openinference,
-    span_of_otlp,
-    spans_of_request,
-    trace_of_spans,
-)
+from judge_opt.traces.openinference import span_of_openinference, trace_of_spans
+from judge_opt.traces.otlp_json import span_of_otlp, spans_of_request
 from judge_opt.traces.schema import Assessment, SourceType, now
 
 _SOURCES: Mapping[str, SourceType] = {"HUMAN": "HUMAN", "LLM": "LLM_JUDGE", "CODE": "CODE"}

@@ -21,7 +21,8 @@ from typing import Any
 
 from judge_opt.core.errors import DataError, JudgeOptError, NotFound
 from judge_opt.core.files import write_bytes
-from judge_opt.traces.openinference import trace_id_of, trace_of_spans
+from judge_opt.traces.foreign import trace_id_of
+from judge_opt.traces.openinference import trace_of_spans
 from judge_opt.traces.schema import Trace
 from judge_opt.traces.store import Store
 

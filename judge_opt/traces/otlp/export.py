@@ -11,8 +11,8 @@ from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 from judge_opt.core.errors import JudgeOptError, UsageError
-from judge_opt.traces.openinference import otlp_request
 from judge_opt.traces.otlp.wire import JSON_TYPE, PROTOBUF_TYPE, dump_request, load_answer
+from judge_opt.traces.otlp_json import otlp_request
 from judge_opt.traces.schema import Trace, choice
 
 PATH = "/v1/traces"

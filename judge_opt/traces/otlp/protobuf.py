@@ -28,7 +28,7 @@ def messages() -> Any:
 
 
 def to_message(request: Mapping[str, Any]) -> Any:
-    """The message for what `openinference.otlp_request` wrote."""
+    """The message for what `otlp_json.otlp_request` wrote."""
     message = messages().ExportTraceServiceRequest()
     for group in request["resourceSpans"]:
         resource_spans = message.resource_spans.add()

@@ -8,6 +8,7 @@ requests are refused by their content type. Beyond loopback a key is required.
 import hmac
 import logging
 import os
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,6 @@ from typing import Literal, Self
 
 from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.loopback import is_loopback, names_loopback
-from judge_opt.traces.openinference import spans_of_request
 from judge_opt.traces.otlp.assembly import SpanAssembler
 from judge_opt.traces.otlp.wire import (
     JSON_TYPE,
@@ -26,6 +26,7 @@ from judge_opt.traces.otlp.wire import (
     inflate,
     load_request,
 )
+from judge_opt.traces.otlp_json import spans_of_request
 from judge_opt.traces.store import Store
 
 log = logging.getLogger("judge_opt.otlp")
@@ -143,7 +144,9 @@ class _Server(ThreadingHTTPServer):
     owner: OTLPReceiver
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hung up is no event."""
+        """A client that hung up is no event; a mistake of ours is."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            log.exception("A request for traces ended in an error.")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
 """OTLP's trace requests as JSON objects and as protobuf, and what a receiver answers.
 
-Inside, a request is OTLP JSON (what `openinference.otlp_request` writes and `spans_of_request` reads); the
+Inside, a request is OTLP JSON (what `otlp_json.otlp_request` writes and `spans_of_request` reads); the
 protobuf messages are those of the package `opentelemetry-proto`.
 """
 
