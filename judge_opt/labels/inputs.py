@@ -143,7 +143,9 @@ def input_of(declared: Any) -> Input:
     Raises:
         TemplateError: it is no input, no value type and no supported annotation.
     """
-    return declared if isinstance(declared, (*_FORMS, InputValue)) else InputValue(ValueType.of(declared))
+    if isinstance(declared, Input):
+        return declared
+    return InputValue(ValueType.of(declared))
 
 
 def input_to_json(form: Input) -> dict[str, Any]:
