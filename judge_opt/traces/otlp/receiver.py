@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal, Self
 
-from judge_opt.core.errors import DataError, UsageError
+from judge_opt.core.errors import DataError, JudgeOptError, UsageError
 from judge_opt.core.loopback import is_loopback, names_loopback
 from judge_opt.traces.otlp.assembly import SpanAssembler
 from judge_opt.traces.otlp.wire import (
@@ -178,6 +178,10 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError as error:
             log.error("The spool of received spans cannot be written: %s", error)
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"the spool cannot be written ({error.strerror})")
+            return
+        except JudgeOptError as error:
+            log.error("Received spans cannot be taken: %s", error)
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the store does not answer")
             return
         self._send(HTTPStatus.OK, kind, dump_answer(kind, rejected, message))
 
