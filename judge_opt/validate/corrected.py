@@ -1,0 +1,334 @@
+"""The pass rate or mean that people would have given, from many verdicts and few labels.
+
+    found = corrected_rate(gold, judged, groups, BOOL)   # gold: a label, or None where nobody labelled
+    print(found.text())
+
+A judge's own rate is biased by its errors, and no number of verdicts repairs that; labels alone are
+unbiased and few. Both together are valid, and at least as narrow as the labels as far as the judge is
+worth something: `label_multiplier` says how many labels one label became.
+
+The labelled rows must have been drawn by lot from all rows (within each verdict, for `corrected_rate`). Rows
+that were picked because they looked doubtful bias every estimate here.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from judge_opt.core.errors import DataError, UsageError
+from judge_opt.core.results import Judgement, Scored, Value
+from judge_opt.core.values import ValueType
+from judge_opt.validate.clustered import (
+    clustered_mean,
+    clustered_ppi,
+    label_design_effect,
+    rate_design_effect,
+    share_design_effect,
+)
+from judge_opt.validate.figures import Strict
+from judge_opt.validate.pairs import FloatArray, IntArray, check_lengths, encode
+from judge_opt.validate.prediction_powered import beta_interval, rogan_gladen
+
+Method = Literal["post-stratified beta", "PPI++", "stratified PPI++", "Rogan-Gladen"]
+
+NO_VERDICT = "(no verdict)"
+"""The stratum of the rows that the judge could not score: they belong to the rate as much as all others."""
+
+
+class Corrected(Strict):
+    """An estimate from verdicts and labels.
+
+    Attributes:
+        value, low, high: None where there is none, and then `reason` says why.
+        n_rows, n_labelled, n_groups: rows, those with a label, and the groups of those.
+        n_unscored: rows without a verdict.
+        judge_alone: the rate or mean of the verdicts, without correction: what a report without labels
+            would have said. None where nothing was scored.
+        labels_low, labels_high: the interval from the labels alone (Jeffreys for a rate, Student's t for a
+            mean); None where there is none, and for Rogan-Gladen.
+        label_multiplier: (width with labels alone / width)^2: with labels alone, this many times as many
+            would have been needed for the same width. Below 1 where the verdicts did not help.
+        design_effect: by how much rows of one group being alike widened the interval's variance.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: float = 0.95
+    method: Method
+    n_rows: int
+    n_labelled: int
+    n_groups: int
+    n_unscored: int
+    judge_alone: float | None = None
+    labels_low: float | None = None
+    labels_high: float | None = None
+    label_multiplier: float | None = None
+    design_effect: float = 1.0
+    reason: str | None = None
+
+    def text(self) -> str:
+        """For people: "0.81 (0.74 to 0.87); judge alone 0.92; one label was worth 1.8"."""
+        if self.value is None or self.low is None or self.high is None:
+            return f"not defined: {self.reason}"
+        parts = [f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"]
+        if self.judge_alone is not None:
+            parts.append(f"judge alone {self.judge_alone:.3g}")
+        if self.label_multiplier is not None:
+            parts.append(f"one label was worth {self.label_multiplier:.1f}")
+        return "; ".join(parts)
+
+
+def corrected_rate(
+    gold: Sequence[Value | None],
+    judged: Sequence[Judgement],
+    groups: Sequence[str],
+    value_type: ValueType,
+    *,
+    positive: Value = True,
+    draws: int = 20_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Corrected:
+    """The share of rows that people would label `positive`: see `beta_interval` for the method.
+
+    Where labelled rows share groups, counts are divided by a design effect, as Rao & Scott (1992) do for
+    clustered binary data: the variance of the estimate over groups by that over rows, at least 1.
+
+    Args:
+        gold: the human label of each row, None for the rows that nobody labelled.
+        judged: the judgement of each row; rows without a verdict are a stratum of their own.
+        positive: the label that is counted.
+
+    Raises:
+        DataError: the columns differ in length, or a value is not of the value type.
+        UsageError: `positive` is no label of the value type.
+    """
+    check_lengths(gold=gold, judged=judged, groups=groups)
+    wanted = _label(positive, value_type)
+    _checked(gold, judged, groups, value_type)
+    names = [value_type.text_of(j.value) if isinstance(j, Scored) else NO_VERDICT for j in judged]
+    strata, of_row = np.unique(names, return_inverse=True) if names else (np.array([]), np.array([], int))
+    known = np.array([i for i, label in enumerate(gold) if label is not None], dtype=np.int64)
+    y = np.array([_text(gold[i], value_type) == wanted for i in known], dtype=np.float64)
+    group = _codes([groups[i] for i in known])
+    unscored = sum(not isinstance(j, Scored) for j in judged)
+    scored = len(judged) - unscored
+    base = Corrected(
+        method="post-stratified beta",
+        confidence=confidence,
+        n_rows=len(gold),
+        n_labelled=len(known),
+        n_groups=len(np.unique(group)),
+        n_unscored=unscored,
+        judge_alone=names.count(wanted) / scored if scored else None,
+    )
+    if reason := _unusable(base):
+        return base.model_copy(update={"reason": reason})
+    k = len(strata)
+    rows = np.bincount(of_row, minlength=k).astype(np.float64)
+    labelled = np.bincount(of_row[known], minlength=k).astype(np.float64)
+    passed = np.bincount(of_row[known], weights=y, minlength=k)
+    effect = rate_design_effect(y, of_row[known], group, rows, labelled, passed)
+    of_rows = share_design_effect(of_row, _codes(groups), rows, labelled, passed)
+    found = beta_interval(
+        passed / effect, labelled / effect, rows / of_rows, draws=draws, seed=seed, confidence=confidence
+    )
+    alone = label_design_effect(y, group)
+    tail = (1.0 - confidence) / 2.0
+    ends = stats.beta.ppf([tail, 1.0 - tail], y.sum() / alone + 0.5, (len(y) - y.sum()) / alone + 0.5)
+    return _with(base, float(found.value), float(found.low), float(found.high), ends, effect)
+
+
+def corrected_mean(
+    gold: Sequence[Value | None],
+    judged: Sequence[Judgement],
+    groups: Sequence[str],
+    value_type: ValueType,
+    *,
+    strata: Sequence[str] | None = None,
+    confidence: float = 0.95,
+) -> Corrected:
+    """The mean that people would give, by PPI++ (see `ppi_mean`), over groups and with Student's t.
+
+    Rows without a verdict take the mean verdict as their prediction: any prediction is valid that does not
+    look at the labels.
+
+    Args:
+        gold, judged, groups: as in `corrected_rate`.
+        strata: something known of every row before labels were drawn (a slice, a source): the estimate is
+            then made in each and put together by the strata's shares (Fisch et al. 2024, arXiv 2406.04291).
+            Each needs two labelled groups. A group must not stand in two strata.
+
+    Raises:
+        DataError: the columns differ in length, a value is not of the value type, or a group stands in
+            two strata.
+        UsageError: the labels have no numeric scale.
+    """
+    check_lengths(gold=gold, judged=judged, groups=groups, strata=strata or gold)
+    if value_type.scale == "free" or (value_type.scale == "nominal" and value_type.kind != "bool"):
+        raise UsageError(
+            "A mean needs labels on a numeric scale.", "Use corrected_rate for one label's share."
+        )
+    _checked(gold, judged, groups, value_type)
+    f = np.array(
+        [value_type.number_of(j.value) if isinstance(j, Scored) else np.nan for j in judged], dtype=np.float64
+    )
+    has = np.array([label is not None for label in gold], dtype=bool)
+    y = np.array([value_type.number_of(label) if label is not None else 0.0 for label in gold], np.float64)
+    group, part = _codes(groups), _codes(list(strata) if strata is not None else ["all"] * len(gold))
+    scored = np.isfinite(f)
+    base = Corrected(
+        method="PPI++" if strata is None else "stratified PPI++",
+        confidence=confidence,
+        n_rows=len(gold),
+        n_labelled=int(has.sum()),
+        n_groups=len(np.unique(group[has])),
+        n_unscored=int((~scored).sum()),
+        judge_alone=float(f[scored].mean()) if scored.any() else None,
+    )
+    if reason := _unusable(base):
+        return base.model_copy(update={"reason": reason})
+    if len(np.unique(np.stack([group, part]), axis=1).T) > len(np.unique(group)):
+        raise DataError("A group stands in two strata.", "Give every row of a group one stratum.")
+    f = np.where(scored, f, f[scored].mean() if scored.any() else 0.0)
+    value, variance, slack = 0.0, 0.0, 0.0
+    share_of = np.bincount(part) / len(part)
+    means = np.zeros(len(share_of))
+    for s, share in enumerate(share_of):
+        here = part == s
+        n_groups = len(np.unique(group[here & has]))
+        if n_groups < 2:
+            where = "" if strata is None else f" in stratum {sorted(set(strata))[s]!r}"
+            return base.model_copy(update={"reason": f"There are fewer than two labelled groups{where}."})
+        means[s], own = clustered_ppi(y[here], f[here], has[here], group[here])
+        value += share * means[s]
+        variance += share**2 * own
+        slack += (share**2 * own) ** 2 / (n_groups - 1)
+    variance += float((share_of * (means - value) ** 2).sum()) / len(np.unique(group))
+    alone, alone_se = clustered_mean(y[has], group[has])
+    effect = alone_se**2 / max(float(y[has].var(ddof=1)) / has.sum(), 1e-300) if y[has].var() > 0 else 1.0
+    if variance <= 0.0:
+        return base.model_copy(
+            update={
+                "value": value,
+                "reason": "Labels and verdicts do not vary, so the spread cannot be seen.",
+            }
+        )
+    dof = variance**2 / slack if slack > 0 else float(base.n_groups - 1)
+    half = float(stats.t.ppf((1.0 + confidence) / 2.0, dof)) * variance**0.5
+    reach = float(stats.t.ppf((1.0 + confidence) / 2.0, base.n_groups - 1)) * alone_se
+    return _with(base, value, value - half, value + half, (alone - reach, alone + reach), max(1.0, effect))
+
+
+def transferred_rate(
+    gold: Sequence[Value],
+    calibration: Sequence[Judgement],
+    target: Sequence[Judgement],
+    value_type: ValueType,
+    *,
+    positive: Value = True,
+    confidence: float = 0.95,
+) -> Corrected:
+    """The share of `positive` in a stream without labels, whose mix of classes differs: `rogan_gladen`.
+
+    It takes the judge to err as often on a positive row here as there, and likewise on a negative one; rows
+    to be independent; and unscored rows to be like the others (they are left out on both sides).
+
+    Args:
+        gold, calibration: labelled rows from elsewhere and their judgements, in one order.
+        target: the judgements of the stream.
+
+    Raises:
+        DataError: the columns differ in length, or a value is not of the value type.
+        UsageError: `positive` is no label of the value type.
+    """
+    wanted = _label(positive, value_type)
+    pairs = encode(gold, calibration, ["all"] * len(gold), value_type)
+    _checked([None] * len(target), target, ["all"] * len(target), value_type)
+    at = pairs.labels.index(wanted)
+    truth, said = pairs.gold == at, pairs.judged == at
+    verdicts = [_text(j.value, value_type) == wanted for j in target if isinstance(j, Scored)]
+    base = Corrected(
+        method="Rogan-Gladen",
+        confidence=confidence,
+        n_rows=len(target),
+        n_labelled=pairs.n,
+        n_groups=pairs.n,
+        n_unscored=len(target) - len(verdicts),
+        judge_alone=float(np.mean(verdicts)) if verdicts else None,
+    )
+    if not verdicts or not truth.any() or truth.all():
+        what = (
+            "No row of the stream was scored." if not verdicts else "The labelled rows hold one class only."
+        )
+        return base.model_copy(update={"reason": what})
+    counts = (sum(verdicts), len(verdicts), (truth & said).sum(), truth.sum())
+    negative = ((~truth & ~said).sum(), (~truth).sum())
+    found = rogan_gladen(
+        *(np.asarray(x, dtype=np.float64) for x in (*counts, *negative)), confidence=confidence
+    )
+    if not np.isfinite(found.low):
+        why = "On the labelled rows the judge is no better than chance, so its verdicts say nothing of the rate."
+        return base.model_copy(update={"reason": why})
+    return _with(base, float(found.value), float(found.low), float(found.high), None, 1.0)
+
+
+def _with(
+    base: Corrected,
+    value: float,
+    low: float,
+    high: float,
+    alone: Sequence[float] | FloatArray | None,
+    effect: float,
+) -> Corrected:
+    more: dict[str, float] = {"value": value, "low": low, "high": high, "design_effect": float(effect)}
+    if alone is not None:
+        more |= {"labels_low": float(alone[0]), "labels_high": float(alone[1])}
+        more["label_multiplier"] = float(((alone[1] - alone[0]) / (high - low)) ** 2)
+    return base.model_copy(update=more)
+
+
+def _unusable(base: Corrected) -> str | None:
+    if base.n_labelled == 0:
+        return "No row has a label, so the judge's errors are not known."
+    if base.n_groups < 2:
+        return "There are fewer than two labelled groups, so the spread cannot be seen."
+    return None
+
+
+def _text(value: Value | None, value_type: ValueType) -> str:
+    assert value is not None
+    return value_type.text_of(value)
+
+
+def _label(positive: Value, value_type: ValueType) -> str:
+    choices = value_type.choices()
+    text = value_type.text_of(positive) if choices else ""
+    if text not in choices:
+        raise UsageError(
+            f"{positive!r} is no label of this judge.",
+            f"Give positive= one of: {', '.join(choices) or '(none)'}.",
+        )
+    return text
+
+
+def _checked(
+    gold: Sequence[Value | None], judged: Sequence[Judgement], groups: Sequence[str], value_type: ValueType
+) -> None:
+    """Every label and every verdict is of the value type."""
+    stand_in = [Scored(label) if label is not None else j for label, j in zip(gold, judged, strict=True)]
+    for column in (judged, stand_in):
+        values = [j.value if isinstance(j, Scored) else None for j in column]
+        known = [i for i, value in enumerate(values) if value is not None]
+        encode([values[i] for i in known], [column[i] for i in known], [groups[i] for i in known], value_type)  # type: ignore[misc]
+
+
+def _codes(names: Sequence[str]) -> IntArray:
+    return (
+        np.unique(list(names), return_inverse=True)[1].astype(np.int64)
+        if len(names)
+        else np.array([], np.int64)
+    )
