@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from judge_opt.evaluation.costs import Cost, Costs, Latency
     from judge_opt.evaluation.criteria import Criterion, Outcome
     from judge_opt.evaluation.engine import EvaluationEvent
+    from judge_opt.evaluation.kept import list_evaluations, load_evaluation
     from judge_opt.evaluation.metrics import JudgeMetrics
     from judge_opt.evaluation.outlook import Forecast, forecast
     from judge_opt.evaluation.result import EvaluationResult
     from judge_opt.evaluation.rows import Row
-    from judge_opt.evaluation.run import evaluate, list_evaluations, load_evaluation
+    from judge_opt.evaluation.run import evaluate
 
 _HOMES = {
     "Cost": "costs",
@@ -35,8 +36,8 @@ _HOMES = {
     "compare": "comparison",
     "evaluate": "run",
     "forecast": "outlook",
-    "list_evaluations": "run",
-    "load_evaluation": "run",
+    "list_evaluations": "kept",
+    "load_evaluation": "kept",
 }
 
 __all__ = [

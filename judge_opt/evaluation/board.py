@@ -52,6 +52,8 @@ class Board:
         ran: for each row, the agent's entry of the journal; None where it has not run.
         seconds: for each row, judge to wall-clock seconds; "" stands for the agent.
         spent: judge to what its judgements cost; "" stands for the agent.
+        noted: (row, judge) of every judgement in the journal, in its order.
+        covered: store to how many of those it has for certain.
     """
 
     def __init__(self, rows: Sequence[Row], judges: Sequence[str], *, with_agent: bool) -> None:
@@ -62,25 +64,29 @@ class Board:
         self.ran: list[dict[str, Any] | None] = [None] * len(rows)
         self.seconds: list[dict[str, float]] = [{} for _ in rows]
         self.spent: dict[str, Tally] = {name: Tally() for name in ("", *judges)}
+        self.noted: list[tuple[int, str]] = []
+        self.covered: dict[str, int] = {}
 
     def take(self, entry: Mapping[str, Any]) -> None:
         """Add an entry of the journal; a later one replaces an earlier one, and both have cost."""
+        if "covered" in entry:
+            self.covered[entry["store"]] = entry["covered"]
+            return
         number, judge = entry["r"], entry.get("j", "")
         self.seconds[number][judge] = entry["t"]
         if cost := entry.get("c"):
             self.spent[judge].add(Tally.from_json(cost))
         if judge:
             self.said[number][judge] = entry["said"]
+            self.noted.append((number, judge))
         else:
             self.ran[number] = dict(entry)
             self.said[number].clear()  # they were about other outputs
 
     def replay(self, entries: Iterable[Mapping[str, Any]]) -> "Board":
         """Add all entries of a journal."""
-        known = set(self.judges)
         for entry in entries:
-            if entry.get("j", "") in known | {""}:
-                self.take(entry)
+            self.take(entry)
         return self
 
     def needs_agent(self, number: int) -> bool:

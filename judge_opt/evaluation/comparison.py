@@ -187,7 +187,7 @@ def compare(
 def _run(run: "EvaluationResult | str", home: "Path | str | None") -> EvaluationResult:
     if isinstance(run, EvaluationResult):
         return run
-    from judge_opt.evaluation.run import load_evaluation
+    from judge_opt.evaluation.kept import load_evaluation
 
     return load_evaluation(run, home=home)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from judge_opt.core.errors import DataError, UsageError
+from judge_opt.evaluation.trace_tables import is_trace_row, trace_of_row
 from judge_opt.labels.examples import FIELDS
 from judge_opt.labels.rows import LABEL_REQUIRED, existing
 
@@ -29,11 +30,11 @@ def records(data: Any) -> Iterable[Any]:
     if isinstance(data, Mapping):
         raise UsageError("data is one dictionary.", "Pass a list of rows: [{...}].")
     if hasattr(data, "to_pylist"):  # pyarrow
-        return list(data.to_pylist())
+        return [_of_table(row) for row in data.to_pylist()]
     if hasattr(data, "to_df") and not hasattr(data, "columns"):  # MLflow's and our data sets
         data = data.to_df()
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas
-        return [_unflattened(row) for row in data.to_dict("records")]
+        return [_of_table(row) for row in data.to_dict("records")]
     if hasattr(data, "traces") and hasattr(data, "next_page"):  # a page of traces
         return list(data.traces)
     if hasattr(data, "examples"):  # what load_examples returns
@@ -116,9 +117,13 @@ def _parquet(file: Path) -> list[Any]:
     except ImportError:
         raise UsageError(f"{file.name}: reading Parquet needs pyarrow.", "Run: pip install pyarrow") from None
     try:
-        return [_unflattened(row) for row in pyarrow.parquet.read_table(file).to_pylist()]
+        return [_of_table(row) for row in pyarrow.parquet.read_table(file).to_pylist()]
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{file.name} is not Parquet ({str(error)[:120]}).", "Write it again.") from None
+
+
+def _of_table(row: Mapping[Any, Any]) -> Any:
+    return trace_of_row(row) if is_trace_row(row) else _unflattened(row)
 
 
 def _unflattened(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -215,19 +215,37 @@ class Engine:
         with self._writing:
             with self._lock:
                 words, self._words = self._words, []
+                covered = len(self.board.noted)
             self.journal.sync()
-            if self.store is not None:
+            if self.store is not None and words:
                 if self.agent is not None:
                     flush_traces()
-                record(self.store, self.run_id, words)
+                try:
+                    record(self.store, self.run_id, words)
+                except BaseException:
+                    with self._lock:
+                        self._words = words + self._words  # a later flush must not pass them over
+                    raise
+                self._cover(covered)
+
+    def _cover(self, covered: int) -> None:
+        """Note that the store has so many of the noted judgements, so that no later process writes them."""
+        assert self.store is not None
+        entry = {"covered": covered, "store": self.store.database.name}
+        with self._lock:
+            self.journal.append(entry)
+            self.board.take(entry)
 
     def _catch_up(self) -> None:
         """Record what an earlier process had noted and perhaps not recorded; what is there stays."""
         if self.store is None:
             return
-        words = [self._word(number, judge) for number, said in enumerate(self.board.said) for judge in said]
+        noted = self.board.noted[self.board.covered.get(self.store.database.name, 0) :]
+        words = [self._word(number, judge) for number, judge in noted if judge in self.board.said[number]]
         for start in range(0, len(words), BATCH_WORDS):
             record(self.store, self.run_id, words[start : start + BATCH_WORDS])
+        if words:
+            self._cover(len(self.board.noted))
 
     def _word(self, number: int, judge: str) -> Word:
         board, fields = self.board, self.board.fields(number)

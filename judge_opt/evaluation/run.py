@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from judge_opt.core.errors import DataError, IntegrityError, UsageError
+from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.killpoints import reach
 from judge_opt.core.text import nearest
 from judge_opt.evaluation import folder as folders
@@ -26,7 +26,6 @@ from judge_opt.evaluation.criteria import Criterion, locate, parse_criteria
 from judge_opt.evaluation.data import records
 from judge_opt.evaluation.engine import Engine, EvaluationEvent
 from judge_opt.evaluation.folder import Config, JudgeEntry
-from judge_opt.evaluation.journal import NAME as JOURNAL
 from judge_opt.evaluation.journal import Journal, read_journal
 from judge_opt.evaluation.recording import trace_ids
 from judge_opt.evaluation.result import EvaluationResult
@@ -192,48 +191,6 @@ def _evaluate(
         folders.write_results(folder, result.verdicts(), result.to_json())
         reach("evaluation.results_written")
         return result
-
-
-def load_evaluation(run_id: str, *, home: "Path | str | None" = None) -> EvaluationResult:
-    """An evaluation of a home, as far as it went; also one that is running.
-
-    Args:
-        run_id: its id, or the path of its folder.
-        home: default: the current session's.
-
-    Raises:
-        NotFound: there is none.
-        IntegrityError: a file of it was changed or damaged; the message names it.
-    """
-    folder = folders.find(_home(home), run_id)
-    config = folders.read_config(folder)
-    results = folders.read_results(folder)
-    board = Board(
-        folders.read_rows(folder, config),
-        [one.name for one in config.judges],
-        with_agent=config.agent is not None,
-    )
-    result = EvaluationResult(config, board.replay(read_journal(folder, config.id)), folder)
-    if results is not None and results["status"] == "complete" and result.status != "complete":
-        raise IntegrityError(
-            f"{folder / JOURNAL} lacks rows that the run had.",
-            "Restore the file, or evaluate again: what was bought is in the call store.",
-        )
-    return result
-
-
-def list_evaluations(home: "Path | str | None" = None) -> list[str]:
-    """The ids of a home's evaluations, the latest first. `load_evaluation` reads one.
-
-    Args:
-        home: default: the current session's.
-    """
-    found = [path.parent for path in folders.evaluations(_home(home)).glob(f"*/{folders.CONFIG}")]
-    return [path.name for path in sorted(found, key=lambda path: (-path.stat().st_mtime, path.name))]
-
-
-def _home(home: "Path | str | None") -> Path:
-    return Path(home) if home is not None else current_session().home
 
 
 def _check_labels(rows: Sequence[Row], labels: Mapping[str, str]) -> None:

@@ -1,5 +1,6 @@
 """Every kind of judge goes through `evaluate`: aligned, jury, check, built-in, registered, on any database."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from judge_opt.judges.jury import make_jury
 from judge_opt.llm.session import Session
 from judge_opt.registry.judges import get_judge
 from judge_opt.testing.fault_server import FaultServer
-from judge_opt.traces import Store
+from judge_opt.traces import Store, Trace
 
 
 def test_an_aligned_judge_embeds_in_few_requests_and_recalls_no_row_of_the_item_s_group(
@@ -96,8 +97,6 @@ def test_verdicts_are_recorded_on_any_database(server: FaultServer, session: Ses
 def test_a_row_with_the_id_of_a_stored_trace_is_that_trace(
     server: FaultServer, session: Session, store_url: str
 ) -> None:
-    from judge_opt.traces import Trace
-
     one, two, three = rows(3)
     with Store(store_url) as store:
         store.add_trace(Trace(id=one["id"], inputs=one["inputs"], outputs=one["outputs"]))
@@ -125,3 +124,50 @@ def test_a_function_of_another_type_than_it_says_is_unscored(session: Session, v
         return value  # type: ignore[no-any-return]
 
     assert evaluate(rows(2), odd).judge_metrics["odd"].unscored == {"out_of_set": 2}
+
+
+def test_traces_of_one_store_are_recorded_whole_in_another(
+    server: FaultServer, session: Session, tmp_path: Path
+) -> None:
+    with Store(tmp_path / "from.db") as source:
+        for one in rows(3):
+            spans = ({"span_id": "1" * 16, "parent_id": None, "name": "answer", "start_ns": 1, "end_ns": 2},)
+            source.add_trace(
+                Trace(one["id"], one["inputs"], one["outputs"], {"fact": 1}, "s", {"a": "b"}, {"v": 2}, spans)
+            )
+            source.log_feedback(one["id"], "polite", True, rater="ana")
+            source.log_expectation(one["id"], "answer", "x", rater="ana")
+        data = [
+            source.search_traces(),
+            source.search_traces().traces,
+            source.search_traces(return_type="pandas"),
+            source.search_traces(return_type="arrow"),
+        ]
+        runs = [
+            evaluate(some, polite(server), store=tmp_path / "to.db", name=str(n))
+            for n, some in enumerate(data)
+        ]
+        assert len({run.config.rows_digest for run in runs}) == 1
+        assert runs[0].judge_metrics["polite"].n_labelled == 3
+        assert runs[0].to_dicts()[0]["expectations"] == {"fact": 1, "answer": "x"}
+        with Store(tmp_path / "to.db") as target:
+            for kept in source.iter_traces():
+                copy = target.get_trace(kept.id)
+                assert [word.source_type for word in copy.assessments] == ["LLM_JUDGE"] * len(
+                    copy.assessments
+                )
+                parts = ("inputs", "outputs", "expectations", "session", "tags", "metadata", "spans")
+                assert all(getattr(copy, part) == getattr(kept, part) for part in parts)
+
+
+def test_a_run_that_goes_on_with_another_store_is_whole_in_both(
+    server: FaultServer, session: Session, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.db", tmp_path / "second.db"
+    for store in (first, first, second, second):
+        evaluate(rows(5), [polite(server), polite(server, "again")], run_id="run", store=store)
+    assert server.completions == 5
+    for store in (first, second):
+        with Store(store) as opened:
+            words = [len(kept.assessments) for kept in opened.iter_traces()]
+        assert words == [2] * 5
