@@ -103,6 +103,9 @@ class TraceWriter:
             else:
                 log.exception("%s", self._explain(items, f"{type(error).__name__}: {error}."))
             return
+        except BaseException:  # Ctrl-C in the middle of the write: adding a trace twice does no harm
+            self._keep(items)
+            raise
         if self._waiting:
             self._retry()
 
