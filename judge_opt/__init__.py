@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from judge_opt.core.results import NOT_APPLICABLE, Scored, Unscored
     from judge_opt.core.values import ValueType, categories, interval, ordered, preference, scale
     from judge_opt.evaluation.comparison import compare
+    from judge_opt.evaluation.kept import list_evaluations, load_evaluation
     from judge_opt.evaluation.result import EvaluationResult
-    from judge_opt.evaluation.run import evaluate, list_evaluations, load_evaluation
+    from judge_opt.evaluation.run import evaluate
     from judge_opt.experiments.datasets import load_dataset
     from judge_opt.experiments.validation import validate as validate_judges
     from judge_opt.judges.agentic import AgenticJudge
@@ -225,9 +226,9 @@ _HOMES = {
     "get_trace": "traces.fluent",
     "interval": "core.values",
     "judge_each_document": "judges.builtin",
-    "list_evaluations": "evaluation.run",
+    "list_evaluations": "evaluation.kept",
     "load_dataset": "experiments.datasets",
-    "load_evaluation": "evaluation.run",
+    "load_evaluation": "evaluation.kept",
     "load_examples": "labels.importers",
     "load_judge": "judges.stored:read_judge",
     "log_assessment": "traces.fluent",
