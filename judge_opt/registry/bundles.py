@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from judge_opt.core.errors import IntegrityError, NotFound, UsageError
+from judge_opt.core.errors import DataError, IntegrityError, NotFound, UsageError
 from judge_opt.core.files import write_bytes
 from judge_opt.registry.names import check_name
 from judge_opt.registry.versions import Version, artefact_hash
@@ -84,7 +84,11 @@ def import_bundle(registry: "Registry", folder: str | Path, *, trust_base_url: b
     files = _read_all(root)
     content = _content(files.pop(_MAIN), root)
     blobs = {path.removeprefix(f"{_BLOBS}/"): data for path, data in files.items()}
-    if artefact_hash(content["payload"], blobs) != content["content_hash"]:
+    try:
+        matches = artefact_hash(content["payload"], blobs) == content["content_hash"]
+    except RecursionError:
+        raise IntegrityError(f"{root / _MAIN} is nested too deeply.", _AGAIN) from None
+    if not matches:
         raise IntegrityError(f"{root / _MAIN} does not match its content hash.", _AGAIN)
     try:
         return registry.register(
@@ -96,7 +100,7 @@ def import_bundle(registry: "Registry", folder: str | Path, *, trust_base_url: b
             content["tags"],
             trusted=trust_base_url,
         )
-    except UsageError as error:
+    except (UsageError, DataError) as error:
         raise IntegrityError(f"{root / _MAIN}: {error.message}", _AGAIN) from None
 
 

@@ -238,7 +238,10 @@ class Registry:
         found = []
         with self.database.read() as connection:
             for seq in connection.execute(sa.select(versions.c.seq).order_by(versions.c.seq)).scalars().all():
-                row = connection.execute(sa.select(versions).where(versions.c.seq == seq)).mappings().one()
+                row = connection.execute(sa.select(versions).where(versions.c.seq == seq)).mappings().first()
+                if row is None:
+                    found.append(f"Row {seq} of {versions.name} is listed and not there.")
+                    continue
                 try:
                     version_of(connection, row)
                     if row["deleted"] is None:

@@ -33,26 +33,28 @@ def _pages(connection: sa.Connection) -> list[str]:
 
 
 def _rows(connection: sa.Connection) -> list[str]:
-    found = []
+    found: list[str] = []
     ids: dict[int, str] = {}
-    for number in _numbers(connection, traces):
-        try:
-            row = connection.execute(sa.select(traces).where(traces.c.seq == number)).mappings().one()
-            ids[number] = row["id"]
-            rows.trace_of(row, {})
-        except IntegrityError as error:
-            found.append(error.message)
-        except (ValueError, TypeError) as error:
-            found.append(f"Trace row {number} cannot be read ({error}).")
-    for number in _numbers(connection, assessments):
-        try:
-            one = sa.select(assessments).where(assessments.c.seq == number)
-            word = connection.execute(one).mappings().one()
-            rows.assessment_of({**word, "trace_id": ids.get(word["trace_seq"], "")})  # type: ignore[arg-type]
-        except IntegrityError as error:
-            found.append(error.message)
-        except (ValueError, TypeError) as error:
-            found.append(f"Assessment row {number} cannot be read ({error}).")
+
+    def trace(row: sa.RowMapping) -> None:
+        ids[row["seq"]] = row["id"]
+        rows.trace_of(row, {})
+
+    def assessment(row: sa.RowMapping) -> None:
+        rows.assessment_of({**row, "trace_id": ids.get(row["trace_seq"], "")})  # type: ignore[arg-type]
+
+    for table, read in ((traces, trace), (assessments, assessment)):
+        for number in _numbers(connection, table):
+            row = connection.execute(sa.select(table).where(table.c.seq == number)).mappings().first()
+            if row is None:
+                found.append(f"Row {number} of {table.name} is listed and not there.")
+                continue
+            try:
+                read(row)
+            except IntegrityError as error:
+                found.append(error.message)
+            except (ValueError, TypeError) as error:
+                found.append(f"Row {number} of {table.name} cannot be read ({error}).")
     return found
 
 

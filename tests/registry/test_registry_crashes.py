@@ -1,10 +1,16 @@
 """Processes that register at once, and processes that are killed at a named point, on both databases."""
 
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from judge_opt.core.errors import NotFound
+from judge_opt.registry import Registry
+
+ROOT = Path(__file__).parents[2]
 
 PROCESSES, APPENDS = 10, 200
 
@@ -128,3 +134,31 @@ def test_killed_anywhere_a_change_has_happened_whole_or_not_at_all(registry, chi
             registry.get("judge", "j", 1)
     finished([child(CHANGE, "register")])  # the dead process holds no lock, and registering again is safe
     assert [version.version for version in registry.versions("judge", "j")] == [1, 2, 3]
+
+
+FULL = """
+import resource, signal, sys
+from judge_opt.core.errors import JudgeOptError
+from judge_opt.registry import Registry
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+registry = Registry(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+try:
+    registry.register("judge", "j", {"n": 2}, {"index": b"x" * 1_000_000})
+except JudgeOptError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_no_half_version(tmp_path):
+    """On PostgreSQL the disk is the server's: tests/traces/test_postgres_server.py."""
+    registry = Registry(tmp_path / "lab.db")
+    registry.register("judge", "j", {"n": 1}, {"index": b"x"})
+    registry.set_alias("judge", "j", "production", 1)
+    code = [sys.executable, "-c", FULL, str(tmp_path / "lab.db")]
+    done = subprocess.run(code, capture_output=True, text=True, timeout=120, cwd=ROOT, check=True)
+    assert "what was stored before is intact. Free some space" in done.stdout, done.stderr
+    assert [version.version for version in registry.versions("judge", "j")] == [1]
+    assert registry.get("judge", "j", "production")[2] == {"index": b"x"}
+    assert registry.register("judge", "j", {"n": 2}).version == 2
+    registry.database.close()
