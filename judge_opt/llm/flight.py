@@ -75,7 +75,7 @@ class Flights(Generic[T]):
                 return await asyncio.shield(task), True
             landed = asyncio.wrap_future(other)
             await asyncio.wait([landed])
-            failure = other.exception()
+            failure = landed.exception()
             if failure is None or isinstance(failure, Exception):
                 return other.result(), False
 

@@ -1,6 +1,7 @@
 """Threads, event loops and DSPy's executors: the same store, the same flights, no usage lost."""
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -144,6 +145,24 @@ def test_a_purchase_that_dies_with_its_loop_is_booked(session, server):
     assert (line.calls, line.failed, line.attempts) == (0, 1, 1)
     server.answer = echo
     assert lm.ask(question("q")).text == "echo q"
+
+
+def test_followers_share_a_failure_and_nothing_is_left_unsaid(session, server, caplog):
+    server.answer = lambda body: Reply(status=401, delay=0.2)
+    lm = lm_of(session, server)
+
+    async def all_fail():
+        tasks = [asyncio.create_task(lm.aask(question("q"))) for _ in range(6)]
+        await asyncio.sleep(0.05)
+        tasks[0].cancel()  # the one that leads
+        tasks[1].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    got = [type(one).__name__ for one in asyncio.run(all_fail())]
+    gc.collect()
+    assert got == ["CancelledError"] * 2 + ["CredentialsError"] * 4
+    assert server.completions == 1
+    assert "never retrieved" not in caplog.text
 
 
 def test_repeats_reach_tasks(session, server):
