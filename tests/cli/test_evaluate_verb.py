@@ -118,7 +118,7 @@ def test_ctrl_c_keeps_what_is_judged(judge_opt: Run, home: Path, server: FaultSe
     said = server.answer
 
     def slowly(body: dict[str, Any]) -> Reply:
-        return Reply(text=str(said(body)), delay=0.2)
+        return Reply(text=str(said(body)), delay=0.5)
 
     server.answer = slowly
     child = subprocess.Popen(
