@@ -1,0 +1,74 @@
+"""Items: written from features, and read back out of any text."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from judge_opt.testing.lab.lexicon import FEATURES, NUISANCE, OPENER, TOPICS
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An item in a text.
+
+    Attributes:
+        start, end: its place.
+        text: with blanks in the place of all other white space.
+        shown: the features whose sentences occur in it.
+    """
+
+    start: int
+    end: int
+    text: str
+    shown: frozenset[str]
+
+
+def _flexible(sentence: str) -> str:
+    return re.escape(sentence).replace(r"\ ", r"\s+")
+
+
+_OPENING = re.compile(
+    _flexible(OPENER)
+    .replace(re.escape("{topic}"), "(?P<topic>" + "|".join(TOPICS) + ")")
+    .replace(re.escape("{number}"), r"(?P<number>\d+)"),
+    re.IGNORECASE,
+)
+_MEANING = {
+    " ".join(sentence.lower().split()): feature.key
+    for feature in FEATURES.values()
+    for sentence in feature.sentences
+}
+_KNOWN = re.compile(
+    "|".join(_flexible(s) for s in (*(s for f in FEATURES.values() for s in f.sentences), *NUISANCE)),
+    re.IGNORECASE,
+)
+_GAP = 120
+"""Characters of unknown text after which an item is over."""
+
+
+def write_item(topic: str, number: int, shown: Sequence[str], nuisance: int, rng: random.Random) -> str:
+    """A reply that shows exactly these features, in varied order and wording."""
+    parts = [rng.choice(FEATURES[key].sentences) for key in shown] + rng.sample(NUISANCE, nuisance)
+    rng.shuffle(parts)
+    return " ".join([OPENER.format(topic=topic, number=number), *parts])
+
+
+def find_items(text: str) -> list[Found]:
+    """Every item in `text`, in order. Line breaks within an item do not matter."""
+    openings = list(_OPENING.finditer(text))
+    found = []
+    for index, opening in enumerate(openings):
+        limit = openings[index + 1].start() if index + 1 < len(openings) else len(text)
+        end, shown = opening.end(), set()
+        for sentence in _KNOWN.finditer(text, opening.end(), limit):
+            if sentence.start() - end > _GAP:
+                break
+            end = sentence.end()
+            meaning = _MEANING.get(" ".join(sentence[0].lower().split()))
+            if meaning is not None:
+                shown.add(meaning)
+        found.append(
+            Found(opening.start(), end, " ".join(text[opening.start() : end].split()), frozenset(shown))
+        )
+    return found

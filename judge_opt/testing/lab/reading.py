@@ -1,0 +1,233 @@
+"""How the lab's model reads a request: items, labels, reasons and rules, in any order and format.
+
+Nothing here knows a caller. Items are found by their sentences, rules by the grammar; labels by standing
+where a value stands ("label: good", a line of its own, a closed mark). What a label or a reason belongs to
+is decided as a person would: by the fewest breaks (blank lines, separators, message borders) between the
+two, and where that is even, by the order that the rest of the text keeps.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from judge_opt.testing.lab.grammar import Rule, Sentence, sentences
+from judge_opt.testing.lab.items import Found, find_items
+from judge_opt.testing.lab.lexicon import LABEL_SETS, LABELS
+
+Source = Literal["human", "model"]
+
+_L = "|".join(sorted(LABELS, key=len, reverse=True))
+_Q = r"[\"'`*]*"
+_LISTED = re.compile(
+    rf"{_Q}\b(?:{_L})\b{_Q}(?:\s*(?:,\s*or\b|,\s*and\b|,|;|/|\||\bor\b|\band\b)\s*{_Q}\b(?:{_L})\b{_Q})+",
+    re.IGNORECASE,
+)
+_VALUE = re.compile(
+    r"(?:[:=>\]]|->|\b(?:said|says|gave|chose|answered|rated(?:\s+it)?|label+ed(?:\s+it)?|"
+    r"(?:verdict|label|rating|judge?ment|score)\s+(?:is|was)))"
+    rf"[\s\"'`*\[(]*\b(?P<label>{_L})\b(?=[\"'`*]*\s*(?:[.,;:)\]}}<(\n-]|$|because\b|since\b|for\b))",
+    re.IGNORECASE,
+)
+_ALONE = re.compile(rf"^[^\w\n]*(?P<label>{_L})[^\w\n]*$", re.IGNORECASE | re.MULTILINE)
+_BREAK = re.compile(r"\n[ \t]*(?=\n)|\x1e[AU]|^[^\w\n]*[-=*#{}~_`|]+[^\w\n]*$", re.MULTILINE)
+_HEADING = re.compile(
+    r"^\W*(?:item|example|record|case|row|sample|entry|instance|id)?s?\W*\d*\W*$", re.IGNORECASE
+)
+_MODEL = re.compile(
+    r"\b(?:judge|model|predicted|prediction|generated|assistant|current|system)(?:'?s)?\b", re.IGNORECASE
+)
+_HUMAN = re.compile(
+    r"\b(?:expert|human|gold|truth|expected|annotator|rater|user|reviewer|correct|target|reference|desired|"
+    r"people|person)(?:'?s)?\b",
+    re.IGNORECASE,
+)
+_FAR = 5
+"""Breaks from which on two things do not belong together."""
+
+
+@dataclass(slots=True)
+class Record:
+    """An item with what the text says of it; labels in lower case."""
+
+    item: Found
+    labels: list[str] = field(default_factory=list)
+    model_labels: list[str] = field(default_factory=list)
+    reasons: list[Sentence] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a request says.
+
+    Attributes:
+        text: all messages, normalized.
+        records: the items in order, with their labels and reasons.
+        rules: distinct, in order.
+        scale: the label set that is asked for, worst first; () where none can be made out.
+    """
+
+    text: str
+    records: tuple[Record, ...]
+    rules: tuple[Rule, ...]
+    scale: tuple[str, ...]
+
+    @property
+    def judged(self) -> Record | None:
+        """The item under judgement: the last one without a label, else the last; None without items."""
+        open_ = [record for record in self.records if not record.labels]
+        return open_[-1] if open_ else (self.records[-1] if self.records else None)
+
+
+def read(messages: Sequence[Mapping[str, Any]], choices: Sequence[str] = ()) -> Reading:
+    """Read a request.
+
+    Args:
+        messages: OpenAI's, with text content.
+        choices: labels that a JSON schema allows.
+    """
+    text = joined(messages)
+    items = find_items(text)
+    named = [one for chunk in _between(text, items) for one in _shifted(text, *chunk)]
+    rules = tuple(dict.fromkeys(one.rule for one in named if one.rule and not _spoken(text, one.at)))
+    places = _label_places(text, items, named)
+    scale = _scale(text, items, choices, [label for _, label in places])
+    records = [Record(item) for item in items]
+    if records:
+        before = _labels_first([at for at, _ in places], items, text)
+        for at, label in places:
+            owner = _owner(text, at, items, before)
+            if owner is not None and (not scale or label in scale):
+                record = records[owner]
+                (record.model_labels if _source(text, at) == "model" else record.labels).append(label)
+        for one in named:
+            if one.rule is None and _source(text, one.at) == "human":
+                owner = _owner(text, one.at, items, before)
+                if owner is not None:
+                    records[owner].reasons.append(one)
+    return Reading(text, tuple(records), rules, scale)
+
+
+def joined(messages: Sequence[Mapping[str, Any]]) -> str:
+    """All messages as one text, with escapes undone and a sign at each border."""
+    parts = []
+    for message in messages:
+        content = message.get("content") or ""
+        if not isinstance(content, str):
+            content = "".join(str(part.get("text", "")) for part in content)
+        parts.append(("\n\x1eA\n" if message.get("role") == "assistant" else "\n\x1eU\n") + content)
+    text = "".join(parts).replace("\\n", "\n").replace("\\t", " ").replace('\\"', '"')
+    text = re.sub("[\u200b\u200c\u200d\ufeff]", "", text)
+    return re.sub(r"(?<=[a-z,])[ \t]*\n[ \t]*(?=[a-z])", " ", text)  # a line that was wrapped
+
+
+def outside(reading: Reading) -> str:
+    """The text without the items."""
+    items = [record.item for record in reading.records]
+    return "\n".join(reading.text[start:end] for start, end in _between(reading.text, items))
+
+
+def _between(text: str, items: Sequence[Found]) -> list[tuple[int, int]]:
+    starts, ends = [0, *(i.end for i in items)], [*(i.start for i in items), len(text)]
+    return list(zip(starts, ends, strict=True))
+
+
+def _shifted(text: str, start: int, end: int) -> list[Sentence]:
+    return [
+        Sentence(start + one.start, start + one.at, one.text, one.literals, one.rule)
+        for one in sentences(text[start:end])
+    ]
+
+
+def _spoken(text: str, at: int) -> bool:
+    """True inside an earlier reply of the model: what it said itself is no guideline."""
+    return text.rfind("\x1eA", 0, at) > text.rfind("\x1eU", 0, at)
+
+
+def _label_places(text: str, items: Sequence[Found], named: Sequence[Sentence]) -> list[tuple[int, str]]:
+    """(place, label) of each label that somebody gave, in order."""
+    barred = [(i.start, i.end) for i in items]
+    barred += [(s.start, s.start + len(s.text)) for s in named if s.rule is not None]
+    barred += [m.span() for m in _LISTED.finditer(text) if _is_list(m[0])]
+    places = {}
+    for pattern in (_VALUE, _ALONE):
+        for match in pattern.finditer(text):
+            at = match.start("label")
+            if not any(start <= at < end for start, end in barred):
+                places[at] = match["label"].lower()
+    return sorted(places.items())
+
+
+def _is_list(text: str) -> bool:
+    """True for a list of what may be said; people's labels in a row repeat themselves or are few."""
+    labels = [m.lower() for m in re.findall(rf"\b(?:{_L})\b", text, re.IGNORECASE)]
+    return len(set(labels)) == len(labels)
+
+
+def _scale(text: str, items: Sequence[Found], choices: Sequence[str], seen: Sequence[str]) -> tuple[str, ...]:
+    wanted = {choice.lower() for choice in choices} & set(LABELS)
+    if not wanted:
+        for start, end in _between(text, items):
+            for match in _LISTED.finditer(text, start, end):
+                found = {m.lower() for m in re.findall(rf"\b(?:{_L})\b", match[0], re.IGNORECASE)}
+                wanted = found if len(found) > len(wanted) else wanted
+    wanted = wanted or set(seen)
+    fitting = [labels for labels in LABEL_SETS if wanted and wanted <= set(labels)]
+    return min(fitting, key=len) if fitting else ()
+
+
+def _breaks(text: str) -> int:
+    """How strongly a stretch of text separates what stands at its two ends."""
+    count = 0
+    for match in _BREAK.finditer(text):
+        count += {"\x1eA": 1, "\x1eU": 3}.get(match[0], 1)
+    lines = text.split("\n")[1:-1]
+    return count + sum(
+        bool(line.strip() and _HEADING.match(line) and re.search(r"\w", line)) for line in lines
+    )
+
+
+def _costs(text: str, at: int, items: Sequence[Found]) -> tuple[float, float, int]:
+    """(breaks to the item before, breaks to the item after, index of the item after)."""
+    after = next((k for k, item in enumerate(items) if item.start > at), len(items))
+    back = float(_breaks(text[items[after - 1].end : at])) if after else float("inf")
+    ahead = float(_breaks(text[at : items[after].start])) if after < len(items) else float("inf")
+    return back, ahead, after
+
+
+def _labels_first(places: Sequence[int], items: Sequence[Found], text: str) -> bool:
+    """True where the text keeps to the order label, item."""
+    votes = 0
+    for at in places:
+        back, ahead, _ = _costs(text, at, items)
+        if min(back, ahead) < _FAR:
+            votes += (ahead < back) - (back < ahead)
+    if votes:
+        return votes > 0
+    first = [at for at in places if at < items[0].start and _costs(text, at, items)[1] < _FAR]
+    return bool(first)
+
+
+def _owner(text: str, at: int, items: Sequence[Found], before: bool) -> int | None:
+    back, ahead, after = _costs(text, at, items)
+    if min(back, ahead) >= _FAR:
+        return None
+    if back == ahead:
+        return after if before else after - 1
+    return after if ahead < back else after - 1
+
+
+def _source(text: str, at: int) -> Source:
+    """Whose label or reason stands at `at`: by the nearest word before it that names somebody, on its line
+    or on a short line above; people's where nobody is named."""
+    lines = text[max(0, at - 600) : at].split("\n")
+    for number, line in enumerate(reversed(lines[-4:])):
+        if number and (len(line) > 60 or "\x1e" in line):
+            break
+        model = max((m.end() for m in _MODEL.finditer(line)), default=-1)
+        human = max((m.end() for m in _HUMAN.finditer(line)), default=-1)
+        if max(model, human) >= 0:
+            return "model" if model > human else "human"
+        if number and not line.strip():
+            break
+    return "human"

@@ -1,0 +1,170 @@
+"""The lab's model behind OpenAI's HTTP interface: chat, embeddings, JSON schema, logprobs, usage.
+
+The server holds the personas' traits and the language. It holds no world, no label and no policy (but where
+`JudgeParameters.policy` makes it the control that judges perfectly), and what it replies is a function of
+the request's content and its seed.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from typing import Any
+
+from judge_opt.core.hashing import content_hash
+from judge_opt.testing.fault_server import FaultServer, Recorded, Reply
+from judge_opt.testing.lab.draws import chance
+from judge_opt.testing.lab.embedding import embed
+from judge_opt.testing.lab.judging import JudgePersona, Verdict
+from judge_opt.testing.lab.parameters import Parameters
+from judge_opt.testing.lab.reading import Reading, outside, read
+from judge_opt.testing.lab.reflecting import ReflectionPersona
+from judge_opt.testing.lab.replies import Content, choices_of, most_items, schema_of, write
+
+JUDGE, REFLECTION, EMBEDDER = "sim-judge", "sim-reflect", "sim-embed"
+"""Models that are served. Any other name is the judge where the request wants a verdict of an item, and the
+reflection where it wants rules."""
+
+_WANTS_RULES = re.compile(r"\b(rules?|guidelines?|instructions?|advice|lessons?|criteria)\b", re.IGNORECASE)
+
+
+class LabServer(FaultServer):
+    """The server; a context manager.
+
+    Args:
+        parameters: the personas' traits.
+
+    Attributes:
+        asked: "judge", "reflect" or "embed" to the number of requests that were answered.
+    """
+
+    def __init__(self, parameters: Parameters | None = None) -> None:
+        super().__init__(self._answer, embed)
+        self.parameters = parameters or Parameters()
+        self.asked: Counter[str] = Counter()
+        self._repeats: Counter[str] = Counter()
+        self._judge = JudgePersona(self.parameters.judge, self.parameters.seed)
+        self._reflection = ReflectionPersona(self.parameters.reflection, self.parameters.seed)
+
+    def forget(self) -> None:
+        """Drop the requests that were recorded, and the counts."""
+        with self._lock:
+            self.requests.clear()
+            self.asked.clear()
+
+    def received(self, record: Recorded) -> Reply:
+        """See `FaultServer.received`."""
+        if record.path.endswith("/embeddings"):
+            with self._lock:
+                self.asked["embed"] += 1
+        return super().received(record)
+
+    def _answer(self, body: dict[str, Any]) -> Reply:
+        schema = schema_of(body)
+        reading = read(body["messages"], choices_of(schema))
+        temperature = float(body.get("temperature") or 0.0)
+        digest = content_hash([body["messages"], temperature, body.get("seed")])
+        persona = self._persona(body, reading)
+        with self._lock:
+            self.asked[persona] += 1
+            first = self._repeats[digest] if self.parameters.fresh_repeats and temperature > 0 else 0
+            self._repeats[digest] += 1
+        count = int(body.get("n") or 1)
+        choices = []
+        for draw in range(first * count, (first + 1) * count):
+            if persona == "judge":
+                choices.append(self._judged(body, reading, digest, temperature, draw))
+            else:
+                choices.append((self._reflected(body, reading, digest, draw), None))
+        return self._reply(body, choices)
+
+    def _persona(self, body: dict[str, Any], reading: Reading) -> str:
+        name = str(body.get("model", "")).rsplit("/", 1)[-1]
+        if name in (JUDGE, REFLECTION):
+            return "judge" if name == JUDGE else "reflect"
+        unlabelled = any(not record.labels for record in reading.records)
+        return "reflect" if not unlabelled and _WANTS_RULES.search(outside(reading)) else "judge"
+
+    def _judged(
+        self, body: dict[str, Any], reading: Reading, digest: str, temperature: float, draw: int
+    ) -> tuple[str, Verdict | None]:
+        verdict = self._judge.judge(reading, digest, temperature, draw)
+        malformed = chance(self.parameters.judge.malformed, self.parameters.seed, "malformed", digest, draw)
+        if verdict is None or malformed:
+            return "I cannot tell from what is here.", None
+        spelled = _spelling(verdict.label, body, reading)
+        content = Content(spelled, verdict.rationale, (), verdict.probabilities[verdict.label])
+        return self._written(body, reading, content), verdict
+
+    def _reflected(self, body: dict[str, Any], reading: Reading, digest: str, draw: int) -> str:
+        rules = self._reflection.propose(reading, digest, draw, most_items(schema_of(body)))
+        text = self._reflection.rewrite(reading, rules, digest, draw)
+        return self._written(body, reading, Content(text=text, rules=tuple(rules)))
+
+    def _written(self, body: dict[str, Any], reading: Reading, content: Content) -> str:
+        end = reading.records[-1].item.end if reading.records else 0
+        return write(body, outside(reading), reading.text[end:], content)
+
+    def _reply(self, body: dict[str, Any], said: list[tuple[str, Verdict | None]]) -> Reply:
+        made = []
+        for index, (text, verdict) in enumerate(said):
+            choice: dict[str, Any] = {
+                "index": index,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": "stop",
+            }
+            if body.get("logprobs"):
+                choice["logprobs"] = _logprobs(text, verdict, int(body.get("top_logprobs") or 0))
+            made.append(choice)
+        read_in = sum(len(str(message.get("content") or "")) for message in body["messages"]) // 4 + 1
+        written = sum(len(text) for text, _ in said) // 4 + 1
+        usage = {"prompt_tokens": read_in, "completion_tokens": written, "total_tokens": read_in + written}
+        answer = {
+            "id": "chatcmpl-" + content_hash([body, said[0][0]])[:24],
+            "object": "chat.completion",
+            "model": body.get("model"),
+            "choices": made,
+            "usage": usage,
+        }
+        return Reply(raw=json.dumps(answer).encode(), delay=self.parameters.latency)
+
+
+def _spelling(label: str, body: dict[str, Any], reading: Reading) -> str:
+    """The label as the request writes it."""
+    written = re.search(rf"\b{re.escape(label)}\b", json.dumps(schema_of(body) or {}), re.IGNORECASE)
+    written = written or re.search(rf"\b{re.escape(label)}\b", outside(reading), re.IGNORECASE)
+    return written[0] if written else label
+
+
+def _logprobs(text: str, verdict: Verdict | None, top: int) -> dict[str, Any]:
+    """A token a word; at the verdict's last place the distribution over labels."""
+    tokens = re.findall(r"\s*\w+|\W", text)
+    place = None
+    if verdict is not None:
+        same = [i for i, token in enumerate(tokens) if token.strip().lower() == verdict.label]
+        place = same[-1] if same else None
+    content = []
+    for index, token in enumerate(tokens):
+        odds = {token: 0.999}
+        if index == place and verdict is not None:
+            lead = token[: len(token) - len(token.lstrip())]
+            odds = {
+                (token if label == verdict.label else lead + label): probability
+                for label, probability in verdict.probabilities.items()
+            }
+        listed = sorted(odds.items(), key=lambda one: -one[1])[:top]
+        content.append(
+            {
+                "token": token,
+                "logprob": _log(odds[token]),
+                "bytes": list(token.encode()),
+                "top_logprobs": [
+                    {"token": name, "logprob": _log(p), "bytes": list(name.encode())} for name, p in listed
+                ],
+            }
+        )
+    return {"content": content, "refusal": None}
+
+
+def _log(probability: float) -> float:
+    return math.log(max(probability, 1e-12))
