@@ -21,11 +21,12 @@ from judge_opt.traces.filters.json_sql import (
     JsonValue,
     collated,
     each,
+    holds,
     like,
     number,
     plain_text,
 )
-from judge_opt.traces.filters.patterns import write_pattern
+from judge_opt.traces.filters.patterns import literal_pattern, write_pattern
 from judge_opt.traces.filters.syntax import All, Any, Condition, Field, Node, Not, Value
 from judge_opt.traces.tables import assessments, trace_tags, traces
 
@@ -244,12 +245,16 @@ def _span(what: Condition, dialect: Dialect) -> Bool:
     field = what.field
     path = _SPAN_PATHS.get(field.name) or ("attributes", *field.path)
     spans = each(traces.c.spans_json, dialect)
-    document = spans.c.value if dialect == "sqlite" else sa.cast(spans.c.value, sa.Text)
-    value = JsonValue(document, path, dialect)
+    value = JsonValue(spans.c.value, path, dialect, parsed=dialect == "postgresql")
     if what.operator == "NULL":
         present = sa.exists().select_from(spans).where(value.text().is_not(None))
         return sa.not_(present)
-    return sa.exists().select_from(spans).where(_json(value, what))
+    pattern = what.values[0]
+    needed: list[Bool] = []
+    if isinstance(pattern, str) and what.operator in ("=", "LIKE", "ILIKE"):
+        text = literal_pattern(pattern) if what.operator == "=" else pattern
+        needed = holds(traces.c.spans_json, text, what.operator == "ILIKE", dialect)
+    return sa.and_(*needed, sa.exists().select_from(spans).where(_json(value, what)))
 
 
 def _want_text(value: Value, field: Field) -> str:

@@ -51,11 +51,13 @@ class JsonValue:
     Args:
         document: the column.
         path: keys and list indexes; () for the whole.
+        parsed: PostgreSQL: the column is jsonb already.
     """
 
     document: sa.ColumnElement[Any]
     path: tuple[str, ...]
     dialect: Dialect
+    parsed: bool = False
 
     def text(self) -> sa.ColumnElement[Any]:
         """The text form; NULL where there is none."""
@@ -89,19 +91,12 @@ class JsonValue:
         if inside != write_pattern(pattern, plain_text):
             nested = like(text, inside, ignore_case, self.dialect)
             direct = sa.case((self.kind().in_(["array", "object"]), nested), else_=direct)
-        return sa.and_(*self._holds(pattern, ignore_case), direct)
-
-    def _holds(self, pattern: str, ignore_case: bool) -> list[Bool]:
-        """What every document that matches holds as it is: it spares reading the others as JSON."""
-        words = verbatim(pattern)
-        if ignore_case:
-            return [self.document.icontains(word, autoescape=True, escape="!") for word in words]
-        if self.dialect == "postgresql":
-            return [sa.func.strpos(self.document, word) > 0 for word in words]
-        return [sa.func.instr(self.document, word) > 0 for word in words]
+        if self.parsed:
+            return direct
+        return sa.and_(*holds(self.document, pattern, ignore_case, self.dialect), direct)
 
     def _jsonb(self) -> sa.ColumnElement[Any]:
-        return safe_jsonb(self.document)
+        return self.document if self.parsed else safe_jsonb(self.document)
 
     def _keys(self) -> sa.ColumnElement[Any]:
         return sa.cast(_array(self.path), sa.ARRAY(sa.Text))
@@ -115,6 +110,15 @@ def safe_jsonb(document: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     aligned = sa.func.replace(document, r"\\", r"\u005c", type_=sa.Text)
     cleaned = sa.func.regexp_replace(aligned, _REFUSED, r"\\ufffd", "g", type_=sa.Text)
     return sa.cast(cleaned, JSONB)
+
+
+def holds(document: sa.ColumnElement[Any], pattern: str, ignore_case: bool, dialect: Dialect) -> list[Bool]:
+    """What every document holds in which some text matches: it spares reading the others as JSON."""
+    words = verbatim(pattern)
+    if ignore_case:
+        return [document.icontains(word, autoescape=True, escape="!") for word in words]
+    found = sa.func.strpos if dialect == "postgresql" else sa.func.instr
+    return [found(document, word) > 0 for word in words]
 
 
 def verbatim(pattern: str) -> list[str]:
@@ -152,9 +156,9 @@ def collated(text: sa.ColumnElement[Any], dialect: Dialect) -> sa.ColumnElement[
 
 
 def each(document: sa.ColumnElement[Any], dialect: Dialect) -> sa.TableValuedAlias:
-    """The members of a JSON list as rows with one column, `value`."""
+    """The members of a JSON list as rows with one column, `value`: JSON text, or jsonb on PostgreSQL."""
     if dialect == "postgresql":
-        return sa.func.jsonb_array_elements(safe_jsonb(document)).table_valued("value")
+        return sa.func.jsonb_array_elements(safe_jsonb(document)).table_valued(sa.column("value", JSONB))
     return sa.func.json_each(document).table_valued("value")
 
 

@@ -40,6 +40,11 @@ def read_pattern(pattern: str) -> list[Piece]:
     return pieces
 
 
+def literal_pattern(text: str) -> str:
+    """The pattern that only `text` matches."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
 def write_pattern(pattern: str, stored: Callable[[str], str]) -> str:
     """The pattern for a database, with `!` as the escape.
 
