@@ -49,6 +49,8 @@ def records_of_langfuse(found: Iterable[Found]) -> Iterator[Record | Skipped]:
                     parts.add(trace_id, kind, line, body)
             except ValueError as error:
                 yield Skipped(line, "", str(error))
+            except (TypeError, AttributeError) as error:
+                yield Skipped(line, "", f"it is not as Langfuse exports it ({error})")
         for trace_id, some in parts.by_trace():
             yield _record(trace_id, some)
 

@@ -48,8 +48,10 @@ def records_of_langsmith(found: Iterable[Found]) -> Iterator[Record | Skipped]:
                         parts.add(str(body.get("trace_id") or body["id"]), kind, line, body, str(body["id"]))
                     else:
                         parts.add_to_step(str(body.get("run_id") or body["trace_id"]), kind, line, body)
-            except (ValueError, KeyError) as error:
+            except ValueError as error:
                 yield Skipped(line, "", str(error))
+            except (TypeError, AttributeError, KeyError) as error:
+                yield Skipped(line, "", f"it is not as LangSmith exports it ({error})")
         for trace_id, some in parts.by_trace():
             yield _record(trace_id, some)
 

@@ -87,16 +87,20 @@ def read_rows(rows: Iterable[Mapping[Any, Any]]) -> Iterator[Found]:
     """Rows of Python values as rows of JSON; empty cells are left out."""
     for number, row in enumerate(rows, 1):
         try:
-            yield (
-                number,
-                {
-                    str(column): jsonable(value, f"column {column!r}")
-                    for column, value in row.items()
-                    if not missing(value)
-                },
-            )
+            yield number, _row(row)
         except DataError as error:
-            yield number, Skipped(number, str(row.get("id") or "")[:250], error.message)
+            item = str(row.get("id") or "")[:250] if isinstance(row, Mapping) else ""
+            yield number, Skipped(number, item, error.message)
+
+
+def _row(row: Any) -> Any:
+    if not isinstance(row, Mapping):
+        return jsonable(row, "the row")
+    return {
+        str(column): jsonable(value, f"column {column!r}")
+        for column, value in row.items()
+        if not missing(value)
+    }
 
 
 def _ours(rows: Iterable[Mapping[str, Any]]) -> Iterator[Found]:
