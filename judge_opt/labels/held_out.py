@@ -13,14 +13,13 @@ import sqlalchemy as sa
 
 from judge_opt.core.errors import UsageError
 from judge_opt.core.hashing import content_hash
-from judge_opt.traces.database import SafeText, metadata
+from judge_opt.traces.database import Database, SafeText, metadata
 from judge_opt.traces.rows import time_text
 from judge_opt.traces.schema import now
 from judge_opt.traces.tables import Sequence as RowNumber
 
 if TYPE_CHECKING:
     from judge_opt.labels.examples import LabelledExample
-    from judge_opt.traces.database import Database
     from judge_opt.traces.store import Store
 
 test_reads = sa.Table(
@@ -120,9 +119,11 @@ def reads_of(
         ]
 
 
-def _database(store: "Store | Database | None") -> "Database":
+def _database(store: "Store | Database | None") -> Database:
+    if isinstance(store, Database):
+        return store
     if store is None:
         from judge_opt.traces.default_store import current_store
 
         store = current_store()
-    return getattr(store, "database", store)  # type: ignore[return-value]
+    return store.database
