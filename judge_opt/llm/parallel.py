@@ -33,25 +33,32 @@ def map_threads(fn: Callable[[T], R], items: Iterable[T], concurrency: int = 8) 
     context = contextvars.copy_context()
     context.run(cancelled.set, stop)
 
-    def work() -> None:
-        while not stop.is_set() and (number := next(numbers)) < len(todo):
-            try:
-                results[number] = fn(todo[number])
-            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-                failures[number] = error
-                stop.set()
+    def work(worker: int) -> None:
+        try:
+            while not stop.is_set() and (number := next(numbers)) < len(todo):
+                try:
+                    results[number] = fn(todo[number])
+                except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+                    failures[number] = error
+                    stop.set()
+        finally:
+            running.discard(worker)
+            if not running:
+                ended.set()
 
+    ended = threading.Event()
+    running = set(range(min(max(concurrency, 1), len(todo))))
     workers = [
-        threading.Thread(target=context.copy().run, args=(work,), name=f"judge-opt-{i}", daemon=True)
-        for i in range(min(max(concurrency, 1), len(todo)))
+        threading.Thread(target=context.copy().run, args=(work, i), name=f"judge-opt-{i}", daemon=True)
+        for i in sorted(running)
     ]
     for worker in workers:
         worker.start()
     try:
-        _join(workers)
+        _wait(running, ended)
     except BaseException:
         stop.set()
-        _join(workers)
+        _wait(running, ended)
         raise
     if failures:
         first = min(failures, key=lambda i: (not is_fatal(failures[i]), i))
@@ -59,8 +66,9 @@ def map_threads(fn: Callable[[T], R], items: Iterable[T], concurrency: int = 8) 
     return results
 
 
-def _join(workers: list[threading.Thread]) -> None:
-    """Wait in short steps: a main thread that waits without a limit does not see Ctrl-C everywhere."""
-    for worker in workers:
-        while worker.is_alive():
-            worker.join(0.2)
+def _wait(running: set[int], ended: threading.Event) -> None:
+    """Wait in short steps: a main thread that waits without a limit does not see Ctrl-C everywhere. And not
+    with `Thread.join`: where Ctrl-C interrupts it, CPython 3.11 takes the thread for ended although it runs,
+    and what that thread had in flight would be lost."""
+    while running:
+        ended.wait(0.2)
