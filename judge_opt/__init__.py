@@ -120,6 +120,7 @@ if TYPE_CHECKING:
     from judge_opt.registry.judges import register as register_judge
     from judge_opt.registry.registry import Registry
     from judge_opt.registry.versions import Version
+    from judge_opt.traces.as_json import Limits
     from judge_opt.traces.fluent import (
         carry_context,
         configure_tracing,
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
         delete_trace_tag,
         delete_traces,
         flush_traces,
+        get_assessment,
         get_current_active_span,
         get_last_active_trace_id,
         get_trace,
@@ -145,7 +147,9 @@ if TYPE_CHECKING:
         update_current_trace,
         use_store,
     )
-    from judge_opt.traces.schema import Assessment, AssessmentSource, AssessmentSourceType, Trace
+    from judge_opt.traces.otlp.export import export_otlp
+    from judge_opt.traces.otlp.receiver import OTLPReceiver
+    from judge_opt.traces.schema import Assessment, AssessmentSource, AssessmentSourceType, Trace, TracePage
     from judge_opt.traces.store import Store
     from judge_opt.validate.raters import RaterReport, rater_report
     from judge_opt.validate.report_data import ValidationReport
@@ -203,12 +207,14 @@ _HOMES = {
     "LabelledExample": "labels.examples",
     "LeakageError": "core.errors",
     "Length": "judges.checks",
+    "Limits": "traces.as_json",
     "MemAlign": "align.memalign",
     "ModelError": "core.errors",
     "ModelNotInstalled": "core.errors",
     "NOT_APPLICABLE": "core.results",
     "NoOp": "align.contract",
     "NotFound": "core.errors",
+    "OTLPReceiver": "traces.otlp.receiver",
     "PII": "judges.checks",
     "PIIDetection": "judges.checks",
     "RaterReport": "validate.raters",
@@ -231,6 +237,7 @@ _HOMES = {
     "ToolCallEfficiency": "judges.builtin",
     "ToolCallEquality": "judges.checks",
     "Trace": "traces.schema",
+    "TracePage": "traces.schema",
     "Unscored": "core.results",
     "UsageError": "core.errors",
     "UserFrustration": "judges.builtin",
@@ -260,7 +267,9 @@ _HOMES = {
     "delete_trace_tag": "traces.fluent",
     "delete_traces": "traces.fluent",
     "evaluate": "evaluation.run",
+    "export_otlp": "traces.otlp.export",
     "flush_traces": "traces.fluent",
+    "get_assessment": "traces.fluent",
     "get_current_active_span": "traces.fluent",
     "get_judge": "registry.judges",
     "get_label_schema": "labels.schemas",
@@ -363,11 +372,13 @@ __all__ = [
     "LabelledExample",
     "LeakageError",
     "Length",
+    "Limits",
     "MemAlign",
     "ModelError",
     "ModelNotInstalled",
     "NoOp",
     "NotFound",
+    "OTLPReceiver",
     "PIIDetection",
     "RaterReport",
     "RegexMatch",
@@ -389,6 +400,7 @@ __all__ = [
     "ToolCallEfficiency",
     "ToolCallEquality",
     "Trace",
+    "TracePage",
     "Unscored",
     "UsageError",
     "UserFrustration",
@@ -419,7 +431,9 @@ __all__ = [
     "delete_trace_tag",
     "delete_traces",
     "evaluate",
+    "export_otlp",
     "flush_traces",
+    "get_assessment",
     "get_current_active_span",
     "get_judge",
     "get_label_schema",
