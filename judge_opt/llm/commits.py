@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 Row = tuple[Any, ...]
+_LARGEST = 512
+"""Entries in one transaction."""
 
 
 class Entry:
@@ -112,7 +114,8 @@ class GroupCommit:
         """Write until somebody else can go on. `own` is None in the thread that stands in."""
         while True:
             with self._lock:  # what an interrupted writer left is in the batch: both halves are repeatable
-                self._batch, self._waiting = self._batch + self._waiting, []
+                waiting = self._batch + self._waiting
+                self._batch, self._waiting = waiting[:_LARGEST], waiting[_LARGEST:]
             self._store([entry for entry in self._batch if not entry.done])
             _let_go(self._batch, own)
             with self._lock:

@@ -72,8 +72,10 @@ class Flights(Generic[T]):
                 task = asyncio.get_running_loop().create_task(self._fly(key, own, lead))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(_seen)
                 return await asyncio.shield(task), True
             landed = asyncio.wrap_future(other)
+            landed.add_done_callback(_seen)
             await asyncio.wait([landed])
             failure = landed.exception()
             if failure is None or isinstance(failure, Exception):
@@ -111,3 +113,9 @@ class Flights(Generic[T]):
             flight.future.set_exception(error)
         else:
             flight.future.set_result(value)  # type: ignore[arg-type]
+
+
+def _seen(future: "asyncio.Future[Any]") -> None:
+    """Its failure is told by the flight; a caller that has gone must not make asyncio complain of it."""
+    if not future.cancelled():
+        future.exception()

@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,24 @@ CREATE TABLE vectors (
   PRIMARY KEY (model, text_sha)
 ) WITHOUT ROWID;
 """
-_INSERT = """
-INSERT INTO ledger (time, run_id, purpose, model, key, cached, answered, prompt_tokens,
-                    completion_tokens, usd, seconds, attempts, outcome)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+_COLUMNS = (
+    "time", "run_id", "purpose", "model", "key", "cached", "answered", "prompt_tokens", "completion_tokens",
+    "usd", "seconds", "attempts", "outcome",
+)  # fmt: skip
+_LEDGER = ", ".join(_COLUMNS)
+_ENTRY = ("reply_key", "response", "sha", *_COLUMNS)
+_NO_REPLY = (None,) * 3
+_NO_ROW = (None,) * len(_COLUMNS)
+_ONE_STATEMENT = f"""
+CREATE TEMP VIEW entry AS SELECT {", ".join(f"NULL AS {name}" for name in _ENTRY)};
+CREATE TEMP TRIGGER entry_reply INSTEAD OF INSERT ON entry WHEN NEW.reply_key IS NOT NULL
+BEGIN INSERT OR IGNORE INTO replies VALUES (NEW.reply_key, NEW.response, NEW.sha); END;
+CREATE TEMP TRIGGER entry_row INSTEAD OF INSERT ON entry WHEN NEW.time IS NOT NULL
+BEGIN INSERT INTO ledger ({_LEDGER}) VALUES ({", ".join(f"NEW.{name}" for name in _COLUMNS)}); END;
+"""  # noqa: S608 - our own names
+"""Makes of a whole transaction one INSERT, of replies and ledger rows together. Each statement, and each
+row of an `executemany`, lets go of Python's lock and has to win it back; beside a busy event loop that takes
+up to 5 ms every time, and a batch would be on its way for longer than the model's answer was."""
 _SUMMARY = """
 SELECT purpose, model, SUM(cached = 0 AND outcome = 'ok'), SUM(cached = 0 AND outcome <> 'ok'),
        SUM(attempts * (cached = 0)), SUM(cached),
@@ -223,28 +237,24 @@ class CallStore:
 
     def _write(self, batch: Sequence[Entry]) -> None:
         """One transaction for `batch` and for the cache hits that are held."""
-        replies = [entry.reply for entry in batch if entry.reply is not None]
-        rows = [entry.row for entry in batch if entry.row is not None]
         hits: list[tuple[Any, ...]] = []
-        began = False
         with self._database(writing=True) as db:
+            before = db.total_changes
             try:
-                while self._held:
+                while self._held and len(hits) < _HITS_HELD:
                     hits.append(self._held.popleft())
-                db.execute("BEGIN IMMEDIATE")
-                began = True
-                new = db.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", replies).rowcount
-                db.executemany(_INSERT, hits + rows)
-                db.execute("COMMIT")
+                rows = [(entry.reply or _NO_REPLY) + (entry.row or _NO_ROW) for entry in batch]
+                rows += [_NO_REPLY + hit for hit in hits]
+                statement, missing = _insert(len(rows))
+                db.execute(statement, [value for row in rows for value in row] + [None] * missing)
             except BaseException as error:
-                stored = began and not db.in_transaction and not isinstance(error, Exception)
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                if stored:  # Ctrl-C after the commit
-                    self._mark(batch, 0)
-                else:
+                if isinstance(error, Exception) or db.total_changes == before:
                     self._held.extendleft(reversed(hits))
+                else:  # Ctrl-C, and the statement had been carried out
+                    self._mark(batch, 0)
                 raise
+            booked = len(hits) + sum(entry.row is not None for entry in batch)
+            new = db.total_changes - before - booked
         self._mark(batch, new)
 
     def _mark(self, batch: Sequence[Entry], new: int) -> None:
@@ -292,6 +302,7 @@ class CallStore:
         db = sqlite3.connect(self.path, timeout=30.0, isolation_level=None, check_same_thread=False)
         try:
             db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA temp_store = MEMORY")
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 _enter_wal(db)
@@ -308,6 +319,7 @@ class CallStore:
                     f"{self.path}: was written by a newer judge_opt (schema {version}).",
                     "Upgrade judge_opt, or choose another JUDGE_OPT_HOME.",
                 )
+            db.executescript(_ONE_STATEMENT)
         except BaseException:
             db.close()
             raise
@@ -325,6 +337,15 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+@cache
+def _insert(count: int) -> tuple[str, int]:
+    """The statement for `count` entries, and how many values are missing: it has room for the next power
+    of two, so that few statements are ever prepared."""
+    room = 1 << max(count - 1, 0).bit_length()
+    one = f"({','.join('?' * len(_ENTRY))})"
+    return f"INSERT INTO entry VALUES {','.join([one] * room)}", (room - count) * len(_ENTRY)  # noqa: S608
 
 
 def _entry(key: str, reply: Mapping[str, Any], row: LedgerRow) -> Entry:
