@@ -114,40 +114,34 @@ def measure(kind: str, number: int, folder: Path) -> dict[str, Any]:
     return found
 
 
+def checks_of(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The goals, for each format, of the largest number of rows that was measured."""
+    checks = []
+    for kind in FORMATS:
+        rows = [one for one in found if one["format"] == kind]
+        if not rows:
+            continue
+        small, large = rows[0], rows[-1]
+        what = f"of {large['rows']:,} {kind} rows"
+        checks.append(check(f"{kind}_peak", f"peak MiB {what}", large["peak_mib"], "<=", CEILING_MIB))
+        growth = large["peak_mib"] / small["peak_mib"]
+        checks.append(check(f"{kind}_growth", f"peak {what} over {small['rows']:,}", growth, "<=", 1.25))
+    return checks
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--million", action="store_true", help="also measure 1,000,000 rows")
     million = parser.parse_args().million
-    sizes = (10_000, 100_000, *((1_000_000,) if million else ()))
-    found = []
+    command = "python -m benchmarks.importing.run" + (" --million" if million else "")
+    found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for number in sizes:
+        for number in (10_000, 100_000, *((1_000_000,) if million else ())):
             for kind in FORMATS:
                 found.append(measure(kind, number, Path(folder)))
                 print(json.dumps(found[-1]), flush=True)
-    largest = sizes[-1]
-    checks = []
-    for kind in FORMATS:
-        small, large = (
-            next(one for one in found if (one["format"], one["rows"]) == (kind, number))
-            for number in (sizes[0], largest)
-        )
-        checks.append(
-            check(
-                f"{kind}_peak", f"peak MiB of {largest:,} {kind} rows", large["peak_mib"], "<=", CEILING_MIB
-            )
-        )
-        checks.append(
-            check(
-                f"{kind}_growth",
-                f"peak of {largest:,} {kind} rows over that of {sizes[0]:,}",
-                large["peak_mib"] / small["peak_mib"],
-                "<=",
-                1.25,
-            )
-        )
-    command = "python -m benchmarks.importing.run" + (" --million" if million else "")
-    write_results(HERE, command, found, checks, ("sqlalchemy", "pyarrow"))
+                # After each, so that a run that is stopped leaves what it measured.
+                write_results(HERE, command, found, checks_of(found), ("sqlalchemy", "pyarrow"))
 
 
 if __name__ == "__main__":
