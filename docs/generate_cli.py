@@ -27,6 +27,7 @@ COMMANDS = (
     "queue progress",
     "queue results",
     "raters",
+    "power",
     "report",
     "runs",
     "registry list",

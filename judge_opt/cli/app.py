@@ -14,6 +14,7 @@ from judge_opt.cli import (
     judge,
     label,
     output,
+    power,
     queue,
     quiet,
     raters,
@@ -43,6 +44,7 @@ app.command("judge")(judge.judge)
 app.add_typer(label.app, name="label")
 app.add_typer(queue.app, name="queue")
 app.command("raters")(raters.raters)
+app.command("power")(power.power)
 app.command("report")(report.report)
 app.command("runs")(runs.runs)
 app.add_typer(registry.app, name="registry")
