@@ -64,8 +64,8 @@ CREATE TEMP TRIGGER entry_row INSTEAD OF INSERT ON entry WHEN NEW.time IS NOT NU
 BEGIN INSERT INTO ledger ({_LEDGER}) VALUES ({", ".join(f"NEW.{name}" for name in _COLUMNS)}); END;
 """  # noqa: S608 - our own names
 """Makes of a whole transaction one INSERT, of replies and ledger rows together. Each statement, and each
-row of an `executemany`, lets go of Python's lock and has to win it back; beside a busy event loop that takes
-up to 5 ms every time, and a batch would be on its way for longer than the model's answer was."""
+row of an `executemany`, lets go of Python's lock and has to win it back, for which the thread that commits
+for a busy event loop can wait up to 5 ms each time."""
 _SUMMARY = """
 SELECT purpose, model, SUM(cached = 0 AND outcome = 'ok'), SUM(cached = 0 AND outcome <> 'ok'),
        SUM(attempts * (cached = 0)), SUM(cached),
