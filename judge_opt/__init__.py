@@ -121,6 +121,8 @@ if TYPE_CHECKING:
     from judge_opt.registry.registry import Registry
     from judge_opt.registry.versions import Version
     from judge_opt.traces.as_json import Limits
+    from judge_opt.traces.exporters.run import export_traces
+    from judge_opt.traces.exporters.tables import to_pandas
     from judge_opt.traces.fluent import (
         carry_context,
         configure_tracing,
@@ -147,6 +149,8 @@ if TYPE_CHECKING:
         update_current_trace,
         use_store,
     )
+    from judge_opt.traces.importers.report import ImportReport
+    from judge_opt.traces.importers.run import import_traces
     from judge_opt.traces.otlp.export import export_otlp
     from judge_opt.traces.otlp.receiver import OTLPReceiver
     from judge_opt.traces.schema import Assessment, AssessmentSource, AssessmentSourceType, Trace, TracePage
@@ -188,6 +192,7 @@ _HOMES = {
     "Feedback": "judges.feedback",
     "Fluency": "judges.builtin",
     "Guidelines": "judges.builtin",
+    "ImportReport": "traces.importers.report",
     "InputCategorical": "labels.inputs",
     "InputCategoricalList": "labels.inputs",
     "InputNumeric": "labels.inputs",
@@ -268,6 +273,7 @@ _HOMES = {
     "delete_traces": "traces.fluent",
     "evaluate": "evaluation.run",
     "export_otlp": "traces.otlp.export",
+    "export_traces": "traces.exporters.run",
     "flush_traces": "traces.fluent",
     "get_assessment": "traces.fluent",
     "get_current_active_span": "traces.fluent",
@@ -277,6 +283,7 @@ _HOMES = {
     "get_queue": "labels.queues.making",
     "get_scorer": "registry.judges:get_judge",
     "get_trace": "traces.fluent",
+    "import_traces": "traces.importers.run",
     "interval": "core.values",
     "judge_each_document": "judges.builtin",
     "krippendorff_alpha": "labels.raters.alpha",
@@ -309,6 +316,7 @@ _HOMES = {
     "set_store": "traces.fluent",
     "set_trace_tag": "traces.fluent",
     "start_span": "traces.fluent",
+    "to_pandas": "traces.exporters.tables",
     "trace": "traces.fluent",
     "update_assessment": "traces.fluent",
     "update_current_trace": "traces.fluent",
@@ -353,6 +361,7 @@ __all__ = [
     "Feedback",
     "Fluency",
     "Guidelines",
+    "ImportReport",
     "InputCategorical",
     "InputCategoricalList",
     "InputNumeric",
@@ -432,6 +441,7 @@ __all__ = [
     "delete_traces",
     "evaluate",
     "export_otlp",
+    "export_traces",
     "flush_traces",
     "get_assessment",
     "get_current_active_span",
@@ -441,6 +451,7 @@ __all__ = [
     "get_queue",
     "get_scorer",
     "get_trace",
+    "import_traces",
     "interval",
     "judge_each_document",
     "krippendorff_alpha",
@@ -473,6 +484,7 @@ __all__ = [
     "set_store",
     "set_trace_tag",
     "start_span",
+    "to_pandas",
     "trace",
     "update_assessment",
     "update_current_trace",
