@@ -202,11 +202,11 @@ def _shape(text: str, at: int) -> tuple[dict[str, Any], int] | None:
                 at += rest.end() if rest else 0
             fields[key[1]] = {"type": "array", "items": inner} if opened[1] else inner
             continue
-        value = re.match(r"\"(?:[^\"\\]|\\.)*\"|[^,}\n]*(?:\[[^\]\n]*\])?[^,}\n]*", text[at:])
+        value = re.match(r"\[[^\]\n]*\]|\"(?:[^\"\\]|\\.)*\"|[^,}\n\[]*(?:\[[^\]\n]*\])?[^,}\n]*", text[at:])
         said = value[0].strip() if value else ""
         at += value.end() if value else 0
         listed = said.startswith(("[", "list"))
-        numbers = "int" in said or "number" in said
+        numbers = listed and bool(re.search(r"\b(?:int|integer|number)s?\b", said))
         inner = {"type": "integer" if numbers else "string"}
         fields[key[1]] = {"type": "array", "items": inner} if listed else {"type": "string"}
         at += len(re.match(r"[^\n,}]*", text[at:])[0]) if at < len(text) else 0  # type: ignore[index]

@@ -89,12 +89,17 @@ class LabServer(FaultServer):
         self, body: dict[str, Any], reading: Reading, digest: str, temperature: float, draw: int
     ) -> tuple[str, Verdict | None]:
         verdict = self._judge.judge(reading, digest, temperature, draw)
-        malformed = chance(self.parameters.judge.malformed, self.parameters.seed, "malformed", digest, draw)
-        if verdict is None or malformed:
+        if verdict is None:
             return "I cannot tell from what is here.", None
         spelled = _spelling(verdict.label, body, reading)
         content = Content(spelled, verdict.rationale, (), verdict.probabilities[verdict.label])
-        return self._written(body, reading, content), verdict
+        text = self._written(body, reading, content)
+        p = self.parameters
+        if chance(p.judge.malformed, p.seed, "malformed", digest, draw):
+            # Half of the malformed replies are cut off, the others say nothing.
+            cut = chance(0.5, p.seed, "cut", digest, draw)
+            return (text[: len(text) // 2] if cut else "It is hard to say."), None
+        return text, verdict
 
     def _reflected(self, body: dict[str, Any], reading: Reading, digest: str, draw: int) -> str:
         rules = self._reflection.propose(reading, digest, draw, most_items(schema_of(body)))

@@ -69,7 +69,9 @@ def label_after(c):
 
 def label_before(c):
     shown = "\n\n".join(f"Expert label: {v}\nReason: {r}\nReply: {t}" for t, v, r in c.examples)
-    return _m(("system", TASK + "\n" + " ".join(c.rules)), ("user", f"{shown}\n\nNow this one.\nReply: {c.item}"))
+    return _m(
+        ("system", TASK + "\n" + " ".join(c.rules)), ("user", f"{shown}\n\nNow this one.\nReply: {c.item}")
+    )
 
 
 def tight_before(c):

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from lab_prompts import FORMS, Content, chat, content, item
 
 from judge_opt.testing.lab import JudgeParameters
 from judge_opt.testing.lab.judging import JudgePersona
 from judge_opt.testing.lab.lexicon import FEATURES
 from judge_opt.testing.lab.reading import read
-from lab_prompts import FORMS, Content, chat, content, item
 
 QUIET = JudgeParameters(noise=0.0)
 
@@ -42,7 +42,9 @@ def test_words_around_the_content_change_nothing():
     plain = chat(c)
     padded = [dict(m) for m in plain]
     padded[0]["content"] = (
-        "You are a careful grader. [[ ## x ## ]] Think step by step.\n" + padded[0]["content"] + "\nThank you!"
+        "You are a careful grader. [[ ## x ## ]] Think step by step.\n"
+        + padded[0]["content"]
+        + "\nThank you!"
     )
     persona = JudgePersona(QUIET, 0)
     assert persona.judge(read(plain), "d", 0.0) == persona.judge(read(padded), "d", 0.0)
@@ -64,7 +66,9 @@ def test_a_rule_moves_the_items_that_it_speaks_of(key, up):
 
 def test_rules_are_followed_less_where_they_are_many():
     target = "A reply that names a date deserves a much better verdict."
-    filler = [f"Replies that {f.names[0]} should be rated higher." for k, f in FEATURES.items() if k != "date"]
+    filler = [
+        f"Replies that {f.names[0]} should be rated higher." for k, f in FEATURES.items() if k != "date"
+    ]
     flat = replace(QUIET, taste={}, contrast=0.0, miss=0.0, false_alarm=0.0, dilution=0.5)
     few = [probability(Content((target,), (), item(n, "date")), traits=flat) > 0.6 for n in range(80)]
     many = [

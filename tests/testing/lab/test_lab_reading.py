@@ -5,13 +5,13 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lab_prompts import FORMS, Content, content, item
 
 from judge_opt.testing.lab.draws import stream
 from judge_opt.testing.lab.grammar import STRENGTHS, Rule, sentences, statement
 from judge_opt.testing.lab.items import find_items, write_item
 from judge_opt.testing.lab.lexicon import FEATURES, LABEL_SETS, LABELS, NUISANCE
 from judge_opt.testing.lab.reading import read
-from lab_prompts import FORMS, Content, content, item
 
 KEYS = sorted(FEATURES)
 LITERALS = st.lists(st.tuples(st.sampled_from(KEYS), st.booleans()), min_size=1, max_size=2).map(
@@ -49,7 +49,8 @@ def test_a_statement_of_the_grammar_is_read_as_the_rule_that_was_written(rule, s
 )
 def test_feedback_on_one_item_is_no_rule(text):
     found = sentences(text)
-    assert found and [one.rule for one in found] == [None]
+    assert found
+    assert [one.rule for one in found] == [None]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,10 @@ def test_labels_that_stand_before_their_item_are_its_own():
     """A reader that looks only behind items gives each item the label of the next one."""
     items = [item(k, "date") for k in range(4)]
     labels = ["pass", "fail", "fail", "pass"]
-    text = "\n".join(f'{{"id": {k}, "label": "{v}", "reply": "{t}"}}' for k, (t, v) in enumerate(zip(items, labels, strict=True)))
+    text = "\n".join(
+        f'{{"id": {k}, "label": "{v}", "reply": "{t}"}}'
+        for k, (t, v) in enumerate(zip(items, labels, strict=True))
+    )
     reading = read([{"role": "user", "content": f"Labels are pass or fail.\n{text}\nWrite guidelines."}])
     assert [r.labels for r in reading.records] == [[v] for v in labels]
 
