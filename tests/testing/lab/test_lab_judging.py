@@ -131,3 +131,16 @@ def test_without_an_item_or_labels_there_is_no_verdict():
     persona = JudgePersona(QUIET, 0)
     assert persona.judge(read([{"role": "user", "content": "pass or fail?"}]), "d", 0.0) is None
     assert persona.judge(read([{"role": "user", "content": item(1, "date")}]), "d", 0.0) is None
+
+
+def test_without_rules_it_judges_by_its_own_taste():
+    def mean(traits, *shown):
+        odds = [probability(Content((), (), item(n, *shown)), traits=traits) for n in range(30)]
+        return sum(odds) / len(odds)
+
+    assert mean(QUIET, "thanks") > mean(QUIET, "blame") + 0.3
+    none = replace(QUIET, taste={})
+    assert mean(none, "thanks") == pytest.approx(mean(none, "blame"))
+    rule = "Replies that name a date should be rated higher."
+    told, untold = (probability(Content(r, (), item(1, "blame"))) for r in ((rule,), ()))
+    assert told != untold  # a rule makes what it does not name count less
