@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     )
     from judge_opt.core.results import NOT_APPLICABLE, Scored, Unscored
     from judge_opt.core.values import ValueType, categories, interval, ordered, preference, scale
-    from judge_opt.evaluation.comparison import compare
+    from judge_opt.evaluation.comparison import EvaluationComparison, compare
+    from judge_opt.evaluation.criteria import Criterion
+    from judge_opt.evaluation.engine import EvaluationEvent
     from judge_opt.evaluation.kept import list_evaluations, load_evaluation
+    from judge_opt.evaluation.outlook import Forecast, forecast
     from judge_opt.evaluation.result import EvaluationResult
     from judge_opt.evaluation.run import evaluate
     from judge_opt.experiments.datasets import load_dataset
@@ -88,6 +91,7 @@ if TYPE_CHECKING:
     from judge_opt.judges.stored import read_judge as load_judge
     from judge_opt.judges.trace_view import render_trace
     from judge_opt.labels.examples import LabelledExample, Vote
+    from judge_opt.labels.held_out import HeldOutRead, reads_of
     from judge_opt.labels.importers import load_examples
     from judge_opt.labels.inputs import (
         InputCategorical,
@@ -115,12 +119,16 @@ if TYPE_CHECKING:
     from judge_opt.labels.splits import Split, make_split
     from judge_opt.llm.budget import Budget
     from judge_opt.llm.session import Session, current_session, use_session
-    from judge_opt.registry.judges import get_judge
+    from judge_opt.registry.judges import delete_judge, get_judge, list_judges, list_versions
+    from judge_opt.registry.judges import delete_judge as delete_scorer
     from judge_opt.registry.judges import get_judge as get_scorer
+    from judge_opt.registry.judges import list_judges as list_scorers
+    from judge_opt.registry.judges import list_versions as list_scorer_versions
     from judge_opt.registry.judges import register as register_judge
     from judge_opt.registry.registry import Registry
     from judge_opt.registry.versions import Version
     from judge_opt.traces.as_json import Limits
+    from judge_opt.traces.check import check_database
     from judge_opt.traces.exporters.run import export_traces
     from judge_opt.traces.exporters.tables import to_pandas
     from judge_opt.traces.fluent import (
@@ -183,15 +191,20 @@ _HOMES = {
     "ConversationalToolCallEfficiency": "judges.builtin",
     "Correctness": "judges.builtin",
     "CredentialsError": "core.errors",
+    "Criterion": "evaluation.criteria",
     "DataError": "core.errors",
     "EndpointUnreachable": "core.errors",
     "Equivalence": "judges.builtin",
+    "EvaluationComparison": "evaluation.comparison",
+    "EvaluationEvent": "evaluation.engine",
     "EvaluationResult": "evaluation.result",
     "ExactMatch": "judges.checks",
     "ExpectationsGuidelines": "judges.builtin",
     "Feedback": "judges.feedback",
     "Fluency": "judges.builtin",
+    "Forecast": "evaluation.outlook",
     "Guidelines": "judges.builtin",
+    "HeldOutRead": "labels.held_out",
     "ImportReport": "traces.importers.report",
     "InputCategorical": "labels.inputs",
     "InputCategoricalList": "labels.inputs",
@@ -258,6 +271,7 @@ _HOMES = {
     "case_judge": "judges.builtin",
     "categories": "core.values",
     "check": "judges.checks",
+    "check_database": "traces.check",
     "compare": "evaluation.comparison",
     "configure_tracing": "traces.fluent",
     "conversation_of": "judges.conversation",
@@ -267,14 +281,17 @@ _HOMES = {
     "current_store": "traces.fluent",
     "dawid_skene": "labels.raters.error_rates",
     "delete_assessment": "traces.fluent",
+    "delete_judge": "registry.judges",
     "delete_label_schema": "labels.schemas",
     "delete_queue": "labels.queues.making",
+    "delete_scorer": "registry.judges:delete_judge",
     "delete_trace_tag": "traces.fluent",
     "delete_traces": "traces.fluent",
     "evaluate": "evaluation.run",
     "export_otlp": "traces.otlp.export",
     "export_traces": "traces.exporters.run",
     "flush_traces": "traces.fluent",
+    "forecast": "evaluation.outlook",
     "get_assessment": "traces.fluent",
     "get_current_active_span": "traces.fluent",
     "get_judge": "registry.judges",
@@ -288,8 +305,12 @@ _HOMES = {
     "judge_each_document": "judges.builtin",
     "krippendorff_alpha": "labels.raters.alpha",
     "list_evaluations": "evaluation.kept",
+    "list_judges": "registry.judges",
     "list_label_schemas": "labels.schemas",
     "list_queues": "labels.queues.making",
+    "list_scorer_versions": "registry.judges:list_versions",
+    "list_scorers": "registry.judges:list_judges",
+    "list_versions": "registry.judges",
     "load_dataset": "experiments.datasets",
     "load_evaluation": "evaluation.kept",
     "load_examples": "labels.importers",
@@ -305,6 +326,7 @@ _HOMES = {
     "override_feedback": "traces.fluent",
     "preference": "core.values",
     "rater_report": "validate.raters",
+    "reads_of": "labels.held_out",
     "register_judge": "registry.judges:register",
     "render_conversation": "judges.conversation",
     "render_trace": "judges.trace_view",
@@ -352,15 +374,20 @@ __all__ = [
     "ConversationalToolCallEfficiency",
     "Correctness",
     "CredentialsError",
+    "Criterion",
     "DataError",
     "EndpointUnreachable",
     "Equivalence",
+    "EvaluationComparison",
+    "EvaluationEvent",
     "EvaluationResult",
     "ExactMatch",
     "ExpectationsGuidelines",
     "Feedback",
     "Fluency",
+    "Forecast",
     "Guidelines",
+    "HeldOutRead",
     "ImportReport",
     "InputCategorical",
     "InputCategoricalList",
@@ -426,6 +453,7 @@ __all__ = [
     "case_judge",
     "categories",
     "check",
+    "check_database",
     "compare",
     "configure_tracing",
     "conversation_of",
@@ -435,14 +463,17 @@ __all__ = [
     "current_store",
     "dawid_skene",
     "delete_assessment",
+    "delete_judge",
     "delete_label_schema",
     "delete_queue",
+    "delete_scorer",
     "delete_trace_tag",
     "delete_traces",
     "evaluate",
     "export_otlp",
     "export_traces",
     "flush_traces",
+    "forecast",
     "get_assessment",
     "get_current_active_span",
     "get_judge",
@@ -456,8 +487,12 @@ __all__ = [
     "judge_each_document",
     "krippendorff_alpha",
     "list_evaluations",
+    "list_judges",
     "list_label_schemas",
     "list_queues",
+    "list_scorer_versions",
+    "list_scorers",
+    "list_versions",
     "load_dataset",
     "load_evaluation",
     "load_examples",
@@ -473,6 +508,7 @@ __all__ = [
     "override_feedback",
     "preference",
     "rater_report",
+    "reads_of",
     "register_judge",
     "render_conversation",
     "render_trace",
