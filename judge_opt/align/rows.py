@@ -40,7 +40,7 @@ def check_training(
             "Align a judge with bool, Literal, ordered, int, float or preference values.",
         )
     usable = sorted((e for e in train if e.gold is not None), key=lambda e: e.id)
-    rows = []
+    rows: list[tuple[LabelledExample, dict[str, Any]]] = []
     for example in usable:
         parts = judge.parts(example.fields)
         if isinstance(parts, Unscored):

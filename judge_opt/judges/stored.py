@@ -25,7 +25,7 @@ SCHEMA = 2
 KINDS = {
     "judge": "judge_opt.judges.judge:Judge",
     "jury": "judge_opt.judges.jury:Jury",
-    "check": "judge_opt.judges.checks.check:CodeCheck",
+    "check": "judge_opt.judges.checks.code_check:CodeCheck",
     "agent": "judge_opt.judges.agentic:AgenticJudge",
 }
 """How a judge is stored, to the class that reads it: a file cannot name a class of its own."""

@@ -1,6 +1,6 @@
 """Judges whose verdict is found by code: no model, no cost."""
 
-from judge_opt.judges.checks.check import CodeCheck
+from judge_opt.judges.checks.code_check import CodeCheck
 from judge_opt.judges.checks.functions import check
 from judge_opt.judges.checks.json_valid import JSONValid
 from judge_opt.judges.checks.pii import PII, PIIType

@@ -14,7 +14,7 @@ from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Scored, Unscored
 from judge_opt.core.text import nearest
 from judge_opt.core.values import ValueType
-from judge_opt.judges.checks.check import Code, CodeCheck
+from judge_opt.judges.checks.code_check import Code, CodeCheck
 from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.template import Template, literal
 from judge_opt.labels.examples import FIELDS

@@ -7,7 +7,7 @@ from typing import Any
 from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Scored, Unscored
 from judge_opt.core.text import printable
-from judge_opt.judges.checks.check import CodeCheck, shipped_check
+from judge_opt.judges.checks.code_check import CodeCheck, shipped_check
 from judge_opt.judges.checks.text import YES_NO, verdict
 
 PATTERN_SECONDS = 1.0

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Scored, Unscored
-from judge_opt.judges.checks.check import CodeCheck, shipped_check
+from judge_opt.judges.checks.code_check import CodeCheck, shipped_check
 from judge_opt.judges.checks.text import YES_NO, text_of, verdict
 
 PIIType = Literal["email", "iban", "credit_card", "ssn", "ip_address", "phone"]

@@ -17,7 +17,7 @@ from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Scored, Unscored
 from judge_opt.core.text import fold
 from judge_opt.core.values import categories
-from judge_opt.judges.checks.check import CodeCheck, shipped_check
+from judge_opt.judges.checks.code_check import CodeCheck, shipped_check
 
 YES_NO = categories("yes", "no")
 Unit = Literal["chars", "words", "sentences"]

@@ -14,7 +14,7 @@ from typing import Any
 from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Scored, Unscored
 from judge_opt.core.text import printable
-from judge_opt.judges.checks.check import CodeCheck, shipped_check
+from judge_opt.judges.checks.code_check import CodeCheck, shipped_check
 from judge_opt.judges.checks.text import YES_NO, equal, verdict
 from judge_opt.judges.template import Template
 from judge_opt.judges.views.fields import parts_of

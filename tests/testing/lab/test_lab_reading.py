@@ -136,6 +136,17 @@ def test_what_the_model_said_is_not_what_people_said():
     assert [one.literals for one in record.reasons] == [(("date", True),)]
 
 
+def test_headings_say_whose_words_stand_below_them():
+    text = "\n\n".join(
+        f"# Example {k}\n## Inputs\n### reply\n{item(k, 'date')}\n\n## Generated\n### verdict\nfail\n\n"
+        "### why\nIt apologises.\n\n## Feedback\nThe right label is: pass. Reason: It names a date."
+        for k in (1, 2)
+    )
+    records = read([{"role": "user", "content": f"Labels: pass or fail.\n\n{text}"}]).records
+    assert [(r.labels, r.model_labels) for r in records] == [(["pass"], ["fail"])] * 2
+    assert [[one.literals for one in r.reasons] for r in records] == [[(("date", True),)]] * 2
+
+
 def test_what_the_model_said_before_is_no_guideline():
     rule = "Replies that name a date should be rated lower."
     turns = [("user", item(1)), ("assistant", rule), ("user", item(2))]
