@@ -42,7 +42,7 @@ _HUMAN = re.compile(
     r"people|person)(?:'?s)?\b",
     re.IGNORECASE,
 )
-_FAR = 5
+_FAR = 8
 """Breaks from which on two things do not belong together."""
 
 
@@ -118,7 +118,8 @@ def joined(messages: Sequence[Mapping[str, Any]]) -> str:
         parts.append(("\n\x1eA\n" if message.get("role") == "assistant" else "\n\x1eU\n") + content)
     text = "".join(parts).replace("\\n", "\n").replace("\\t", " ").replace('\\"', '"')
     text = re.sub("[\u200b\u200c\u200d\ufeff]", "", text)
-    return re.sub(r"(?<=[a-z,])[ \t]*\n[ \t]*(?=[a-z])", " ", text)  # a line that was wrapped
+    # A long line that goes on in lower case was wrapped; a short one is a heading or a value.
+    return re.sub(r"(?<=[^\n]{30}[a-z,])[ \t]*\n[ \t]*(?=[a-z])", " ", text)
 
 
 def outside(reading: Reading) -> str:
@@ -181,10 +182,10 @@ def _breaks(text: str) -> int:
     count = 0
     for match in _BREAK.finditer(text):
         count += {"\x1eA": 1, "\x1eU": 3}.get(match[0], 1)
-    lines = text.split("\n")[1:-1]
-    return count + sum(
-        bool(line.strip() and _HEADING.match(line) and re.search(r"\w", line)) for line in lines
-    )
+    for line in text.split("\n")[1:-1]:
+        if _HEADING.match(line) and re.search(r"\w", line):
+            count += 3 if re.search(r"\d", line) else 1  # "Example 2" begins another; "Item:" may not
+    return count
 
 
 def _costs(text: str, at: int, items: Sequence[Found]) -> tuple[float, float, int]:
@@ -197,15 +198,14 @@ def _costs(text: str, at: int, items: Sequence[Found]) -> tuple[float, float, in
 
 def _labels_first(places: Sequence[int], items: Sequence[Found], text: str) -> bool:
     """True where the text keeps to the order label, item."""
-    votes = 0
+    votes, first, last = 0, False, False
     for at in places:
-        back, ahead, _ = _costs(text, at, items)
-        if min(back, ahead) < _FAR:
+        back, ahead, after = _costs(text, at, items)
+        if max(back, ahead) < float("inf") and min(back, ahead) < _FAR:
             votes += (ahead < back) - (back < ahead)
-    if votes:
-        return votes > 0
-    first = [at for at in places if at < items[0].start and _costs(text, at, items)[1] < _FAR]
-    return bool(first)
+        first |= after == 0 and ahead < _FAR
+        last |= after == len(items) and back < _FAR
+    return votes > 0 if votes else first and not last
 
 
 def _owner(text: str, at: int, items: Sequence[Found], before: bool) -> int | None:
@@ -218,8 +218,8 @@ def _owner(text: str, at: int, items: Sequence[Found], before: bool) -> int | No
 
 
 def _source(text: str, at: int) -> Source:
-    """Whose label or reason stands at `at`: by the nearest word before it that names somebody, on its line
-    or on a short line above; people's where nobody is named."""
+    """Whose label or reason stands at `at`: by the nearest word before it that names somebody, on its line,
+    on a short line above, or in a heading over it; people's where nobody is named."""
     lines = text[max(0, at - 600) : at].split("\n")
     for number, line in enumerate(reversed(lines[-4:])):
         if number and (len(line) > 60 or "\x1e" in line):
@@ -230,4 +230,16 @@ def _source(text: str, at: int) -> Source:
             return "model" if model > human else "human"
         if number and not line.strip():
             break
+    return _under(lines)
+
+
+def _under(lines: Sequence[str]) -> Source:
+    """Whose words stand below these lines, by the headings that they are under."""
+    level = 99
+    for line in reversed(lines):
+        heading = re.match(r"\s*(#+)\s", line)
+        if heading and len(heading[1]) < level:
+            level = len(heading[1])
+            if _MODEL.search(line) or _HUMAN.search(line):
+                return "human" if _HUMAN.search(line) else "model"
     return "human"
