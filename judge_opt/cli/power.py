@@ -1,15 +1,12 @@
 """`judge-opt power`: how many labels are needed, or what a number of labels can show."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from judge_opt.cli import output
 from judge_opt.cli.options import Json
 from judge_opt.core.errors import EXIT_OK, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def power(
@@ -95,14 +92,16 @@ def power(
         result = {title: expected, **fixed}
         if kappa is not None:
             result["shares"] = _numbers(shares)
-        answer: Callable[..., Any]
-        what = (expected,) if kappa is None else (expected, result["shares"])
-        if labels is None:
-            answer = sizes.labels_for_agreement if kappa is None else sizes.labels_for_kappa
-            result |= {"width": width, "labels": answer(*what, width, **fixed)}
-        else:
-            answer = sizes.agreement_width if kappa is None else sizes.kappa_width
-            result |= {"labels": labels, "width": answer(*what, labels, **fixed)}
+        if kappa is None:
+            if width is not None:
+                result |= {"width": width, "labels": sizes.labels_for_agreement(expected, width, **fixed)}
+            elif labels is not None:
+                result |= {"labels": labels, "width": sizes.agreement_width(expected, labels, **fixed)}
+        elif width is not None:
+            found = sizes.labels_for_kappa(kappa, result["shares"], width, **fixed)
+            result |= {"width": width, "labels": found}
+        elif labels is not None:
+            result |= {"labels": labels, "width": sizes.kappa_width(kappa, result["shares"], labels, **fixed)}
         sentence = (
             f"{result['labels']:,} labelled rows give a {100 * confidence:g} % interval of {title} that is "
             f"{result['width']:.3g} wide, where {title} is about {expected:g}."

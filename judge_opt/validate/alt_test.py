@@ -105,7 +105,7 @@ def alt_test(
         judged: the judgement of each row; unscored rows are left out.
         epsilon: how much worse than a rater the judge may be, in [0, 1); see `EPSILON`.
         q: false discovery rate, in (0, 1).
-        scoring: `accuracy` unless the labels are numbers.
+        scoring: `accuracy` unless the labels are numbers; ordered labels may be scored by `rmse` of their ranks.
         min_rows: raters with fewer shared rows are skipped (the authors ask for 30).
 
     Raises:
@@ -118,7 +118,7 @@ def alt_test(
             f"epsilon={epsilon}, q={q}: out of range.", "Take epsilon in [0, 1) and q in (0, 1)."
         )
     numeric = value_type.scale not in ("nominal", "free")
-    scoring = scoring or ("rmse" if value_type.kind in ("int", "float") else "accuracy")
+    scoring = scoring or ("rmse" if numeric and value_type.kind in ("int", "float") else "accuracy")
     if scoring == "rmse" and not numeric:
         raise UsageError("The labels are no numbers, so there is no distance.", 'Use scoring="accuracy".')
     _checked(votes, judged, groups, value_type)
@@ -185,8 +185,8 @@ def _wins(
     def near(value: Value) -> float:
         if scoring == "accuracy":
             return float(np.mean([value_type.text_of(value) == value_type.text_of(o) for o in others]))
-        gaps = [value_type.number_of(value) - value_type.number_of(o) for o in others]
-        return -float(np.sqrt(np.mean(np.square(gaps))))
+        numbers = np.array([value_type.number_of(v) for v in (value, *others)], dtype=np.float64)
+        return -float(np.sqrt(np.mean((numbers[0] - numbers[1:]) ** 2)))
 
     gap = near(judgement.value) - near(by_rater[rater])
     return float(gap >= -_TIE), float(gap <= _TIE)

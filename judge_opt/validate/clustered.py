@@ -21,7 +21,8 @@ def sum_variance(influence: FloatArray, group: IntArray) -> float:
 
 def group_totals(x: FloatArray, group: IntArray) -> FloatArray:
     """The sum of `x` in each group, by group code."""
-    return np.bincount(group, weights=x, minlength=int(group.max()) + 1 if len(group) else 0)
+    size = int(group.max()) + 1 if len(group) else 0
+    return np.bincount(group, weights=x, minlength=size).astype(np.float64)
 
 
 def clustered_mean(x: FloatArray, group: IntArray) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from scipy import stats
 
 from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.results import Judgement, Scored, Value
-from judge_opt.core.values import ValueType
+from judge_opt.core.values import BOOL, ValueType
 from judge_opt.validate.clustered import (
     clustered_mean,
     clustered_ppi,
@@ -130,7 +130,7 @@ def corrected_rate(
     k = len(strata)
     rows = np.bincount(of_row, minlength=k).astype(np.float64)
     labelled = np.bincount(of_row[known], minlength=k).astype(np.float64)
-    passed = np.bincount(of_row[known], weights=y, minlength=k)
+    passed: FloatArray = np.bincount(of_row[known], weights=y, minlength=k).astype(np.float64)
     effect = rate_design_effect(y, of_row[known], group, rows, labelled, passed)
     of_rows = share_design_effect(of_row, _codes(groups), rows, labelled, passed)
     found = beta_interval(
@@ -138,7 +138,9 @@ def corrected_rate(
     )
     alone = label_design_effect(y, group)
     tail = (1.0 - confidence) / 2.0
-    ends = stats.beta.ppf([tail, 1.0 - tail], y.sum() / alone + 0.5, (len(y) - y.sum()) / alone + 0.5)
+    ends: FloatArray = stats.beta.ppf(
+        np.array([tail, 1.0 - tail]), y.sum() / alone + 0.5, (len(y) - y.sum()) / alone + 0.5
+    )
     return _with(base, float(found.value), float(found.low), float(found.high), ends, effect)
 
 
@@ -168,7 +170,7 @@ def corrected_mean(
         UsageError: the labels have no numeric scale.
     """
     check_lengths(gold=gold, judged=judged, groups=groups, strata=strata or gold)
-    if value_type.scale == "free" or (value_type.scale == "nominal" and value_type.kind != "bool"):
+    if value_type.scale in ("free", "nominal") and value_type != BOOL:
         raise UsageError(
             "A mean needs labels on a numeric scale.", "Use corrected_rate for one label's share."
         )

@@ -1,5 +1,7 @@
 """Corrected estimates: equal to published examples and second implementations, and defined at the edges."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -194,8 +196,9 @@ def test_several_verdicts_and_wrong_calls() -> None:
     assert corrected_rate(gold, judged, groups, mood, positive="good").value == pytest.approx(0.5, abs=0.05)
     with pytest.raises(UsageError, match="no label"):
         corrected_rate(gold, judged, groups, mood, positive="great")
-    with pytest.raises(UsageError, match="numeric scale"):
-        corrected_mean(gold, judged, groups, mood)
+    for without_a_scale in (mood, replace(BOOL, optional=True)):
+        with pytest.raises(UsageError, match="numeric scale"):
+            corrected_mean(gold, judged, groups, without_a_scale)
     with pytest.raises(DataError, match="not a value"):
         corrected_rate(["great", *gold[1:]], judged, groups, mood, positive="good")
     with pytest.raises(DataError, match="different lengths"):
