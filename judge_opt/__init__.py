@@ -118,6 +118,7 @@ if TYPE_CHECKING:
     )
     from judge_opt.labels.splits import Split, make_split
     from judge_opt.llm.budget import Budget
+    from judge_opt.llm.forecast import Estimate, estimate
     from judge_opt.llm.session import Session, current_session, use_session
     from judge_opt.registry.judges import delete_judge, get_judge, list_judges, list_versions
     from judge_opt.registry.judges import delete_judge as delete_scorer
@@ -195,6 +196,7 @@ _HOMES = {
     "DataError": "core.errors",
     "EndpointUnreachable": "core.errors",
     "Equivalence": "judges.builtin",
+    "Estimate": "llm.forecast",
     "EvaluationComparison": "evaluation.comparison",
     "EvaluationEvent": "evaluation.engine",
     "EvaluationResult": "evaluation.result",
@@ -287,6 +289,7 @@ _HOMES = {
     "delete_scorer": "registry.judges:delete_judge",
     "delete_trace_tag": "traces.fluent",
     "delete_traces": "traces.fluent",
+    "estimate": "llm.forecast",
     "evaluate": "evaluation.run",
     "export_otlp": "traces.otlp.export",
     "export_traces": "traces.exporters.run",
@@ -378,6 +381,7 @@ __all__ = [
     "DataError",
     "EndpointUnreachable",
     "Equivalence",
+    "Estimate",
     "EvaluationComparison",
     "EvaluationEvent",
     "EvaluationResult",
@@ -469,6 +473,7 @@ __all__ = [
     "delete_scorer",
     "delete_trace_tag",
     "delete_traces",
+    "estimate",
     "evaluate",
     "export_otlp",
     "export_traces",

@@ -39,7 +39,7 @@ from judge_opt.memory.memory import Memory, Recall, demo
 from judge_opt.memory.vectors import Vectors
 from judge_opt.traces.schema import SourceType
 
-LOGPROB_PROVIDERS = ("local", "openai")
+LOGPROB_PROVIDERS = ("local", "openai", "gateway", "endpoints", "openai-compatible")
 
 
 class Judge(dspy.Module):

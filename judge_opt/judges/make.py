@@ -10,7 +10,7 @@ from judge_opt.judges.judge import Judge
 from judge_opt.judges.options import AskOptions
 from judge_opt.judges.template import Template
 from judge_opt.llm.local_models import DEFAULT_MODEL
-from judge_opt.llm.uri import ModelURI
+from judge_opt.llm.uri import ModelURI, endpoint_of
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
 
@@ -67,6 +67,7 @@ def make_judge(
     """
     check_name(name)
     uri = ModelURI.parse(model)
+    endpoint_of(uri, base_url)
     value_type = ValueType.of(feedback_value_type)
     if value_type.kind == "text" and generate_rationale_first:
         raise TemplateError(
