@@ -16,9 +16,10 @@ from scipy import stats
 from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Judgement, Scored, Value
 from judge_opt.core.values import ValueType
+from judge_opt.validate.checked_values import check_values
 from judge_opt.validate.clustered import clustered_mean
 from judge_opt.validate.figures import Strict
-from judge_opt.validate.pairs import FloatArray, IntArray, check_lengths, encode
+from judge_opt.validate.pairs import FloatArray, IntArray, check_lengths
 
 Scoring = Literal["accuracy", "rmse"]
 
@@ -121,7 +122,8 @@ def alt_test(
     scoring = scoring or ("rmse" if numeric and value_type.kind in ("int", "float") else "accuracy")
     if scoring == "rmse" and not numeric:
         raise UsageError("The labels are no numbers, so there is no distance.", 'Use scoring="accuracy".')
-    _checked(votes, judged, groups, value_type)
+    names = sorted({name for by_rater in votes for name in by_rater})
+    check_values([[by_rater.get(name) for by_rater in votes] for name in names], judged, value_type)
     base = AltTest(epsilon=epsilon, q=q, scoring=scoring)
     shared: dict[str, list[int]] = {}
     for i, (by_rater, judgement) in enumerate(zip(votes, judged, strict=True)):
@@ -201,16 +203,3 @@ def _below(difference: FloatArray, group: IntArray, epsilon: float) -> tuple[flo
     if mean >= epsilon:
         return 1.0, "exact"
     return ((1.0 - epsilon) / (1.0 - mean)) ** groups, "exact"
-
-
-def _checked(
-    votes: Sequence[Mapping[str, Value]],
-    judged: Sequence[Judgement],
-    groups: Sequence[str],
-    value_type: ValueType,
-) -> None:
-    """Every vote and verdict is of the value type."""
-    flat = [(value, groups[i]) for i, by_rater in enumerate(votes) for value in by_rater.values()]
-    flat += [(j.value, groups[i]) for i, j in enumerate(judged) if isinstance(j, Scored)]
-    values = [value for value, _ in flat]
-    encode(values, [Scored(value) for value in values], [group for _, group in flat], value_type)

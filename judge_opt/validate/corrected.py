@@ -12,7 +12,6 @@ that were picked because they looked doubtful bias every estimate here.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -20,6 +19,7 @@ from scipy import stats
 from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.results import Judgement, Scored, Value
 from judge_opt.core.values import BOOL, ValueType
+from judge_opt.validate.checked_values import check_values
 from judge_opt.validate.clustered import (
     clustered_mean,
     clustered_ppi,
@@ -27,58 +27,18 @@ from judge_opt.validate.clustered import (
     rate_design_effect,
     share_design_effect,
 )
-from judge_opt.validate.figures import Strict
-from judge_opt.validate.pairs import FloatArray, IntArray, check_lengths, encode
+from judge_opt.validate.corrected_estimate import (
+    Corrected,
+    checked_label,
+    codes,
+    estimated,
+    unusable,
+)
+from judge_opt.validate.pairs import FloatArray, check_lengths, encode
 from judge_opt.validate.prediction_powered import beta_interval, rogan_gladen
-
-Method = Literal["post-stratified beta", "PPI++", "stratified PPI++", "Rogan-Gladen"]
 
 NO_VERDICT = "(no verdict)"
 """The stratum of the rows that the judge could not score: they belong to the rate as much as all others."""
-
-
-class Corrected(Strict):
-    """An estimate from verdicts and labels.
-
-    Attributes:
-        value, low, high: None where there is none, and then `reason` says why.
-        n_rows, n_labelled, n_groups: rows, those with a label, and the groups of those.
-        n_unscored: rows without a verdict.
-        judge_alone: the rate or mean of the verdicts, without correction: what a report without labels
-            would have said. None where nothing was scored.
-        labels_low, labels_high: the interval from the labels alone (Jeffreys for a rate, Student's t for a
-            mean); None where there is none, and for Rogan-Gladen.
-        label_multiplier: (width with labels alone / width)^2: with labels alone, this many times as many
-            would have been needed for the same width. Below 1 where the verdicts did not help.
-        design_effect: by how much rows of one group being alike widened the interval's variance.
-    """
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    confidence: float = 0.95
-    method: Method
-    n_rows: int
-    n_labelled: int
-    n_groups: int
-    n_unscored: int
-    judge_alone: float | None = None
-    labels_low: float | None = None
-    labels_high: float | None = None
-    label_multiplier: float | None = None
-    design_effect: float = 1.0
-    reason: str | None = None
-
-    def text(self) -> str:
-        """For people: "0.81 (0.74 to 0.87); judge alone 0.92; one label was worth 1.8"."""
-        if self.value is None or self.low is None or self.high is None:
-            return f"not defined: {self.reason}"
-        parts = [f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"]
-        if self.judge_alone is not None:
-            parts.append(f"judge alone {self.judge_alone:.3g}")
-        if self.label_multiplier is not None:
-            parts.append(f"one label was worth {self.label_multiplier:.1f}")
-        return "; ".join(parts)
 
 
 def corrected_rate(
@@ -107,13 +67,13 @@ def corrected_rate(
         UsageError: `positive` is no label of the value type.
     """
     check_lengths(gold=gold, judged=judged, groups=groups)
-    wanted = _label(positive, value_type)
-    _checked(gold, judged, groups, value_type)
+    wanted = checked_label(positive, value_type)
+    check_values([gold], judged, value_type)
     names = [value_type.text_of(j.value) if isinstance(j, Scored) else NO_VERDICT for j in judged]
     strata, of_row = np.unique(names, return_inverse=True) if names else (np.array([]), np.array([], int))
     known = np.array([i for i, label in enumerate(gold) if label is not None], dtype=np.int64)
-    y = np.array([_text(gold[i], value_type) == wanted for i in known], dtype=np.float64)
-    group = _codes([groups[i] for i in known])
+    y = np.array([value_type.text_of(gold[i]) == wanted for i in known], dtype=np.float64)
+    group = codes([groups[i] for i in known])
     unscored = sum(not isinstance(j, Scored) for j in judged)
     scored = len(judged) - unscored
     base = Corrected(
@@ -125,14 +85,14 @@ def corrected_rate(
         n_unscored=unscored,
         judge_alone=names.count(wanted) / scored if scored else None,
     )
-    if reason := _unusable(base):
+    if reason := unusable(base):
         return base.model_copy(update={"reason": reason})
     k = len(strata)
     rows = np.bincount(of_row, minlength=k).astype(np.float64)
     labelled = np.bincount(of_row[known], minlength=k).astype(np.float64)
     passed: FloatArray = np.bincount(of_row[known], weights=y, minlength=k).astype(np.float64)
     effect = rate_design_effect(y, of_row[known], group, rows, labelled, passed)
-    of_rows = share_design_effect(of_row, _codes(groups), rows, labelled, passed)
+    of_rows = share_design_effect(of_row, codes(groups), rows, labelled, passed)
     found = beta_interval(
         passed / effect, labelled / effect, rows / of_rows, draws=draws, seed=seed, confidence=confidence
     )
@@ -141,7 +101,7 @@ def corrected_rate(
     ends: FloatArray = stats.beta.ppf(
         np.array([tail, 1.0 - tail]), y.sum() / alone + 0.5, (len(y) - y.sum()) / alone + 0.5
     )
-    return _with(base, float(found.value), float(found.low), float(found.high), ends, effect)
+    return estimated(base, float(found.value), float(found.low), float(found.high), ends, effect)
 
 
 def corrected_mean(
@@ -174,13 +134,13 @@ def corrected_mean(
         raise UsageError(
             "A mean needs labels on a numeric scale.", "Use corrected_rate for one label's share."
         )
-    _checked(gold, judged, groups, value_type)
+    check_values([gold], judged, value_type)
     f = np.array(
         [value_type.number_of(j.value) if isinstance(j, Scored) else np.nan for j in judged], dtype=np.float64
     )
     has = np.array([label is not None for label in gold], dtype=bool)
     y = np.array([value_type.number_of(label) if label is not None else 0.0 for label in gold], np.float64)
-    group, part = _codes(groups), _codes(list(strata) if strata is not None else ["all"] * len(gold))
+    group, part = codes(groups), codes(list(strata) if strata is not None else ["all"] * len(gold))
     scored = np.isfinite(f)
     base = Corrected(
         method="PPI++" if strata is None else "stratified PPI++",
@@ -191,7 +151,7 @@ def corrected_mean(
         n_unscored=int((~scored).sum()),
         judge_alone=float(f[scored].mean()) if scored.any() else None,
     )
-    if reason := _unusable(base):
+    if reason := unusable(base):
         return base.model_copy(update={"reason": reason})
     if len(np.unique(np.stack([group, part]), axis=1).T) > len(np.unique(group)):
         raise DataError("A group stands in two strata.", "Give every row of a group one stratum.")
@@ -222,7 +182,15 @@ def corrected_mean(
     dof = variance**2 / slack if slack > 0 else float(base.n_groups - 1)
     half = float(stats.t.ppf((1.0 + confidence) / 2.0, dof)) * variance**0.5
     reach = float(stats.t.ppf((1.0 + confidence) / 2.0, base.n_groups - 1)) * alone_se
-    return _with(base, value, value - half, value + half, (alone - reach, alone + reach), max(1.0, effect))
+    return estimated(
+        base,
+        value,
+        value - half,
+        value + half,
+        (alone - reach, alone + reach),
+        max(1.0, effect),
+        is_rate=value_type == BOOL,
+    )
 
 
 def transferred_rate(
@@ -247,12 +215,12 @@ def transferred_rate(
         DataError: the columns differ in length, or a value is not of the value type.
         UsageError: `positive` is no label of the value type.
     """
-    wanted = _label(positive, value_type)
+    wanted = checked_label(positive, value_type)
     pairs = encode(gold, calibration, ["all"] * len(gold), value_type)
-    _checked([None] * len(target), target, ["all"] * len(target), value_type)
+    check_values([], target, value_type)
     at = pairs.labels.index(wanted)
     truth, said = pairs.gold == at, pairs.judged == at
-    verdicts = [_text(j.value, value_type) == wanted for j in target if isinstance(j, Scored)]
+    verdicts = [value_type.text_of(j.value) == wanted for j in target if isinstance(j, Scored)]
     base = Corrected(
         method="Rogan-Gladen",
         confidence=confidence,
@@ -275,62 +243,4 @@ def transferred_rate(
     if not np.isfinite(found.low):
         why = "On the labelled rows the judge is no better than chance, so its verdicts say nothing of the rate."
         return base.model_copy(update={"reason": why})
-    return _with(base, float(found.value), float(found.low), float(found.high), None, 1.0)
-
-
-def _with(
-    base: Corrected,
-    value: float,
-    low: float,
-    high: float,
-    alone: Sequence[float] | FloatArray | None,
-    effect: float,
-) -> Corrected:
-    more: dict[str, float] = {"value": value, "low": low, "high": high, "design_effect": float(effect)}
-    if alone is not None:
-        more |= {"labels_low": float(alone[0]), "labels_high": float(alone[1])}
-        more["label_multiplier"] = float(((alone[1] - alone[0]) / (high - low)) ** 2)
-    return base.model_copy(update=more)
-
-
-def _unusable(base: Corrected) -> str | None:
-    if base.n_labelled == 0:
-        return "No row has a label, so the judge's errors are not known."
-    if base.n_groups < 2:
-        return "There are fewer than two labelled groups, so the spread cannot be seen."
-    return None
-
-
-def _text(value: Value | None, value_type: ValueType) -> str:
-    assert value is not None
-    return value_type.text_of(value)
-
-
-def _label(positive: Value, value_type: ValueType) -> str:
-    choices = value_type.choices()
-    text = value_type.text_of(positive) if choices else ""
-    if text not in choices:
-        raise UsageError(
-            f"{positive!r} is no label of this judge.",
-            f"Give positive= one of: {', '.join(choices) or '(none)'}.",
-        )
-    return text
-
-
-def _checked(
-    gold: Sequence[Value | None], judged: Sequence[Judgement], groups: Sequence[str], value_type: ValueType
-) -> None:
-    """Every label and every verdict is of the value type."""
-    stand_in = [Scored(label) if label is not None else j for label, j in zip(gold, judged, strict=True)]
-    for column in (judged, stand_in):
-        values = [j.value if isinstance(j, Scored) else None for j in column]
-        known = [i for i, value in enumerate(values) if value is not None]
-        encode([values[i] for i in known], [column[i] for i in known], [groups[i] for i in known], value_type)  # type: ignore[misc]
-
-
-def _codes(names: Sequence[str]) -> IntArray:
-    return (
-        np.unique(list(names), return_inverse=True)[1].astype(np.int64)
-        if len(names)
-        else np.array([], np.int64)
-    )
+    return estimated(base, float(found.value), float(found.low), float(found.high), None, 1.0)

@@ -125,6 +125,15 @@ def test_copied_rows_do_not_narrow_the_interval() -> None:
         assert copied.design_effect > 5
 
 
+def test_few_labels_and_the_wrong_method_are_cautioned() -> None:
+    gold, judged, groups = rows([(i % 4 != 0, i % 5 != 0) for i in range(30)], [True, False] * 200)
+    assert "30 independent labels" in corrected_rate(gold, judged, groups, BOOL).text()
+    assert "take corrected_rate" in corrected_mean(gold, judged, groups, BOOL).caution
+    many = rows([(i % 4 != 0, i % 5 != 0) for i in range(300)], [True, False] * 200)
+    assert corrected_rate(*many, BOOL).caution is None
+    assert corrected_mean(*many, BOOL).caution is None
+
+
 def test_strata_of_one_kind_change_little_and_of_two_kinds_help() -> None:
     rng = np.random.default_rng(6)
     part = np.arange(2000) % 2
@@ -199,8 +208,10 @@ def test_several_verdicts_and_wrong_calls() -> None:
     for without_a_scale in (mood, replace(BOOL, optional=True)):
         with pytest.raises(UsageError, match="numeric scale"):
             corrected_mean(gold, judged, groups, without_a_scale)
-    with pytest.raises(DataError, match="not a value"):
-        corrected_rate(["great", *gold[1:]], judged, groups, mood, positive="good")
+    with pytest.raises(DataError, match="Row 2: label 'great'"):
+        corrected_rate([None, None, "great", *gold[3:]], judged, groups, mood, positive="good")
+    with pytest.raises(DataError, match="Row 1: verdict 'great'"):
+        corrected_rate(gold, [Unscored("empty"), Scored("great"), *judged[2:]], groups, mood, positive="good")
     with pytest.raises(DataError, match="different lengths"):
         corrected_rate(gold[1:], judged, groups, mood, positive="good")
 
