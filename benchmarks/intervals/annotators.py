@@ -7,7 +7,7 @@ from typing import Any
 from judge_opt.core.results import Judgement, Scored, Unscored, Value
 from judge_opt.core.values import BOOL, ValueType, categories, preference, scale
 from judge_opt.labels import LabelledExample, load_examples, read_rows
-from judge_opt.validate.alt_test import alt_test
+from judge_opt.validate.alternative_annotators import alt_test
 
 ASPECTS = {
     "names": ["food", "service", "ambiance", "noise"],

@@ -2,7 +2,7 @@
 
 `validate` measures two judges on held-out rows and returns a `ValidationReport`. Its parts can be used on
 their own: `measure_agreement` (one judge), `compare_judges` (two judges on the rows that both scored),
-`human_ceiling`, `fit_baselines`, `measure_calibration`, `decide` (the gate).
+`human_ceiling`, `fit_baselines`, `measure_calibration`, `decide` (the gate), and what docs/statistics.md lists.
 
 Unscored rows enter no figure but coverage. A figure that is not defined is None with a reason.
 
@@ -15,49 +15,89 @@ Unscored rows enter no figure but coverage. A figure that is not defined is None
 """
 
 from judge_opt.validate.agreement import Agreement, ClassFigures, Confusion, measure_agreement
+from judge_opt.validate.alternative_annotators import AltTest, RaterTest, alt_test
 from judge_opt.validate.baselines import Baseline, fit_baselines
 from judge_opt.validate.calibration import Calibration, ReliabilityBin, measure_calibration
 from judge_opt.validate.ceiling import Ceiling, RaterFigures, human_ceiling
 from judge_opt.validate.compare import Comparison, compare_judges, holm, mcnemar
+from judge_opt.validate.corrected import corrected_mean, corrected_rate, transferred_rate
+from judge_opt.validate.corrected_estimate import Corrected
+from judge_opt.validate.equivalence import Candidates, MarginTest, compare_candidates, margin_test
 from judge_opt.validate.figures import Figure
 from judge_opt.validate.gate import Check, Decision, GatePolicy, decide
 from judge_opt.validate.intervals import Interval, by_rows, cluster_interval, wilson_interval
 from judge_opt.validate.metrics import TITLES, MetricName, heading, metrics_for, primary_metric
+from judge_opt.validate.power import (
+    agreement_width,
+    design_effect,
+    gain_power,
+    kappa_width,
+    labels_for_agreement,
+    labels_for_gain,
+    labels_for_kappa,
+)
 from judge_opt.validate.report_data import BaselineFigures, TrainRows, ValidationReport, validate
+from judge_opt.validate.selective import AcceptRule, CurvePoint, RiskCoverage, accept_threshold, risk_coverage
+from judge_opt.validate.soft_labels import SoftScores, soft_scores
 
 __all__ = [
     "TITLES",
+    "AcceptRule",
     "Agreement",
+    "AltTest",
     "Baseline",
     "BaselineFigures",
     "Calibration",
+    "Candidates",
     "Ceiling",
     "Check",
     "ClassFigures",
     "Comparison",
     "Confusion",
+    "Corrected",
+    "CurvePoint",
     "Decision",
     "Figure",
     "GatePolicy",
     "Interval",
+    "MarginTest",
     "MetricName",
     "RaterFigures",
+    "RaterTest",
     "ReliabilityBin",
+    "RiskCoverage",
+    "SoftScores",
     "TrainRows",
     "ValidationReport",
+    "accept_threshold",
+    "agreement_width",
+    "alt_test",
     "by_rows",
     "cluster_interval",
+    "compare_candidates",
     "compare_judges",
+    "corrected_mean",
+    "corrected_rate",
     "decide",
+    "design_effect",
     "fit_baselines",
+    "gain_power",
     "heading",
     "holm",
     "human_ceiling",
+    "kappa_width",
+    "labels_for_agreement",
+    "labels_for_gain",
+    "labels_for_kappa",
+    "margin_test",
     "mcnemar",
     "measure_agreement",
     "measure_calibration",
     "metrics_for",
     "primary_metric",
+    "risk_coverage",
+    "soft_scores",
+    "transferred_rate",
     "validate",
     "wilson_interval",
 ]

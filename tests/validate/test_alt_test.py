@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.results import Judgement, Scored, Unscored
 from judge_opt.core.values import BOOL, categories, scale
-from judge_opt.validate.alt_test import alt_test, benjamini_yekutieli
+from judge_opt.validate.alternative_annotators import alt_test, benjamini_yekutieli
 
 
 def world(n: int, skills, judge: float, seed: int = 0):  # type: ignore[no-untyped-def]
