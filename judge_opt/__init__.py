@@ -164,8 +164,13 @@ if TYPE_CHECKING:
     from judge_opt.traces.otlp.receiver import OTLPReceiver
     from judge_opt.traces.schema import Assessment, AssessmentSource, AssessmentSourceType, Trace, TracePage
     from judge_opt.traces.store import Store
+    from judge_opt.validate.alternative_annotators import alt_test
+    from judge_opt.validate.corrected import corrected_mean, corrected_rate, transferred_rate
+    from judge_opt.validate.equivalence import compare_candidates, margin_test
     from judge_opt.validate.raters import RaterReport, rater_report
     from judge_opt.validate.report_data import ValidationReport
+    from judge_opt.validate.selective import accept_threshold, risk_coverage
+    from judge_opt.validate.soft_labels import soft_scores
 
 __version__ = "0.1.0"
 
@@ -265,8 +270,10 @@ _HOMES = {
     "ValueType": "core.values",
     "Version": "registry.versions",
     "Vote": "labels.examples",
+    "accept_threshold": "validate.selective",
     "adjudicate": "labels.raters.adjudication",
     "agrees": "judges.dspy_metric",
+    "alt_test": "validate.alternative_annotators",
     "bind_label_schema": "labels.schemas",
     "builtin_cases": "judges.builtin",
     "carry_context": "traces.fluent",
@@ -275,8 +282,11 @@ _HOMES = {
     "check": "judges.checks",
     "check_database": "traces.check",
     "compare": "evaluation.comparison",
+    "compare_candidates": "validate.equivalence",
     "configure_tracing": "traces.fluent",
     "conversation_of": "judges.conversation",
+    "corrected_mean": "validate.corrected",
+    "corrected_rate": "validate.corrected",
     "create_label_schema": "labels.schemas",
     "create_queue": "labels.queues.making",
     "current_session": "llm.session",
@@ -325,6 +335,7 @@ _HOMES = {
     "make_jury": "judges.jury",
     "make_scorer_ensemble": "judges.jury",
     "make_split": "labels.splits",
+    "margin_test": "validate.equivalence",
     "ordered": "core.values",
     "override_feedback": "traces.fluent",
     "preference": "core.values",
@@ -334,15 +345,18 @@ _HOMES = {
     "render_conversation": "judges.conversation",
     "render_trace": "judges.trace_view",
     "retract": "traces.fluent",
+    "risk_coverage": "validate.selective",
     "run_cases": "judges.builtin",
     "scale": "core.values",
     "search_traces": "traces.fluent",
     "session_examples": "judges.sessions",
     "set_store": "traces.fluent",
     "set_trace_tag": "traces.fluent",
+    "soft_scores": "validate.soft_labels",
     "start_span": "traces.fluent",
     "to_pandas": "traces.exporters.tables",
     "trace": "traces.fluent",
+    "transferred_rate": "validate.corrected",
     "update_assessment": "traces.fluent",
     "update_current_trace": "traces.fluent",
     "use_session": "llm.session",
@@ -449,8 +463,10 @@ __all__ = [
     "Version",
     "Vote",
     "__version__",
+    "accept_threshold",
     "adjudicate",
     "agrees",
+    "alt_test",
     "bind_label_schema",
     "builtin_cases",
     "carry_context",
@@ -459,8 +475,11 @@ __all__ = [
     "check",
     "check_database",
     "compare",
+    "compare_candidates",
     "configure_tracing",
     "conversation_of",
+    "corrected_mean",
+    "corrected_rate",
     "create_label_schema",
     "create_queue",
     "current_session",
@@ -509,6 +528,7 @@ __all__ = [
     "make_jury",
     "make_scorer_ensemble",
     "make_split",
+    "margin_test",
     "ordered",
     "override_feedback",
     "preference",
@@ -518,15 +538,18 @@ __all__ = [
     "render_conversation",
     "render_trace",
     "retract",
+    "risk_coverage",
     "run_cases",
     "scale",
     "search_traces",
     "session_examples",
     "set_store",
     "set_trace_tag",
+    "soft_scores",
     "start_span",
     "to_pandas",
     "trace",
+    "transferred_rate",
     "update_assessment",
     "update_current_trace",
     "use_session",
