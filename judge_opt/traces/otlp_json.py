@@ -193,15 +193,28 @@ def _otlp_spans(trace: Trace) -> Iterator[dict[str, Any]]:
 
 def _portable(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Inputs and outputs that are no text as JSON text with its type, which is what OpenInference's readers
-    expect; `_read_portable` undoes it."""
+    expect, and as JSON text whatever holds a whole number of more than 64 bits, which OTLP cannot type;
+    `_read_portable` undoes it."""
     found = dict(attributes)
     written = []
+    for name, value in attributes.items():
+        if name not in (INPUT, OUTPUT) and _has_long_number(value):
+            found[name] = json.dumps(value)
+            written.append(name)
     for name, mime in ((INPUT, "input.mime_type"), (OUTPUT, "output.mime_type")):
         if name in found and not isinstance(found[name], str) and mime not in found:
             found[name] = json.dumps(found[name])
             found[mime] = "application/json"
             written.append(name)
     return {**found, _WRITTEN_AS_JSON: written} if written else found
+
+
+def _has_long_number(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_long_number, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_long_number, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _read_portable(attributes: Mapping[str, Any]) -> dict[str, Any]:

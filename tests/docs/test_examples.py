@@ -47,10 +47,12 @@ def test_the_first_example_of_the_readme(tmp_path: Path) -> None:
 
 @pytest.mark.local_model
 def test_the_examples_of_the_pages(tmp_path: Path) -> None:
-    found = [code for page in PAGES[1:] for code in examples(page)]
-    assert found
-    for code in found:
-        run(code, tmp_path)
+    found = {page.stem: examples(page) for page in PAGES[1:]}
+    assert any(found.values())
+    for page, codes in found.items():
+        (tmp_path / page).mkdir()
+        for code in codes:
+            run(code, tmp_path / page)
 
 
 def test_the_readme_begins_with_an_example_of_at_most_fourteen_lines() -> None:

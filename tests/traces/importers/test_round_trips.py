@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from import_help import HOSTILE, JSON, TEXTS, contents
 
@@ -116,6 +116,7 @@ def test_a_data_frame_loses_nothing() -> None:
 
 
 @given(TRACES, st.booleans())
+@example(Trace(id="big", inputs=2**63 + 1, metadata={"n": [-(2**70), 0.5]}), False)
 @CALM
 def test_otlp_loses_nothing_of_a_trace(trace: Trace, hexadecimal: bool) -> None:
     if hexadecimal:
