@@ -3,14 +3,16 @@ next one together.
 
 A commit waits for the disk (an fsync), and calls end faster than disks sync. Whoever comes first writes
 for all who wait, and each caller is let go only after the transaction with its own entry has ended, so
-each has the guarantee of a transaction of its own. The callers' threads write, one at a time; a thread of
-our own stands in only for callers of an event loop, which must not wait for a disk, and for a writer that
-was interrupted.
+each has the guarantee of a transaction of its own. Where many threads commit at once the writer waits four
+milliseconds for more of them: a commit costs as much as the rest of a call. The callers' threads write, one at
+a time; a thread of our own stands in only for callers of an event loop, which must not wait for a disk, and
+for a writer that was interrupted.
 """
 
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +20,12 @@ from typing import Any
 Row = tuple[Any, ...]
 _LARGEST = 512
 """Entries in one transaction."""
+_NEAR = 0.01
+"""Seconds within which commits of two threads make a crowd."""
+_CROWD = 0.05
+"""Seconds for which a crowd is expected to last."""
+_GATHER = 0.004
+"""Seconds for which a writer in a crowd waits for more to write."""
 
 
 class Entry:
@@ -61,6 +69,8 @@ class GroupCommit:
         self._waiting: list[Entry] = []
         self._batch: list[Entry] = []
         self._led = False
+        self._last = (0, 0.0)
+        self._crowded_until = 0.0
         self._thread: ThreadPoolExecutor | None = None
 
     def commit(self, entry: Entry) -> None:
@@ -71,6 +81,7 @@ class GroupCommit:
         """
         try:
             with self._lock:
+                self._see_caller()
                 self._waiting.append(entry)
                 if not self._led:
                     entry.leads = self._led = True
@@ -104,6 +115,14 @@ class GroupCommit:
         if thread is not None:
             thread.shutdown(wait=True)
 
+    def _see_caller(self) -> None:
+        """Under the lock."""
+        now, who = time.monotonic(), threading.get_ident()
+        last_who, last_time = self._last
+        if last_who != who and now - last_time < _NEAR:
+            self._crowded_until = now + _CROWD
+        self._last = (who, now)
+
     def _stand_in(self) -> None:
         self._led = True
         if self._thread is None:
@@ -113,6 +132,8 @@ class GroupCommit:
     def _lead(self, own: Entry | None) -> None:
         """Write until somebody else can go on. `own` is None in the thread that stands in."""
         while True:
+            if own is not None and time.monotonic() < self._crowded_until:
+                time.sleep(_GATHER)
             with self._lock:  # what an interrupted writer left is in the batch: both halves are repeatable
                 waiting = self._batch + self._waiting
                 self._batch, self._waiting = waiting[:_LARGEST], waiting[_LARGEST:]

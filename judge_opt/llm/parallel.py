@@ -52,12 +52,13 @@ def map_threads(fn: Callable[[T], R], items: Iterable[T], concurrency: int = 8) 
         threading.Thread(target=context.copy().run, args=(work, i), name=f"judge-opt-{i}", daemon=True)
         for i in sorted(running)
     ]
-    for worker in workers:
-        worker.start()
     try:
+        for worker in workers:
+            worker.start()
         _wait(running, ended)
     except BaseException:
         stop.set()
+        running.intersection_update(i for i, worker in enumerate(workers) if worker.ident is not None)
         _wait(running, ended)
         raise
     if failures:
