@@ -170,13 +170,13 @@ class Judge(dspy.Module):
         concurrency: int = 8,
         progress: Progress | None = None,
     ) -> list[Feedback]:
-        """Judge many items on threads, in input order. Items are embedded together.
+        """Judge many items at a time, in input order. Items are embedded together.
 
         Args:
             items: as of `judge_item`.
             not_groups: as `not_group` of `judge_item`, one an item.
             concurrency: how many are judged at a time.
-            progress: called with (items done, items in all), from any thread.
+            progress: called with (items done, items in all), perhaps from another thread.
         """
         return batch(self, items, not_groups, concurrency, progress)
 
