@@ -7,13 +7,17 @@ import sys
 from pathlib import Path
 
 RUN = """
-import time
+import sys, time
 from judge_opt.llm.parallel import map_threads
 
+def say(line):  # one write: `print` writes the line and its end apart, and two threads' lines would mix
+    sys.stdout.write(line + "\\n")
+    sys.stdout.flush()
+
 def work(item):
-    print("begun", item, flush=True)
+    say(f"begun {item}")
     time.sleep(3.0 if item == 0 else 0.2)
-    print("ended", item, flush=True)
+    say(f"ended {item}")
 
 map_threads(work, range(100), concurrency=2)
 """
