@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from postgres_cluster import Cluster, NoPostgres
 
 
@@ -66,3 +67,9 @@ def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url = cluster.new_database()
     yield url
     cluster.drop(url)
+
+
+# Half of hypothesis' usual number, so that the whole suite stays well under the gate's time; a test that
+# needs more says so itself.
+settings.register_profile("suite", max_examples=50, deadline=None)
+settings.load_profile("suite")
