@@ -8,8 +8,12 @@ The names below are imported when they are first used, so that `import judge_opt
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from judge_opt.align.contract import AlignmentOptimizer, AlignmentResult, NoOp
+    from judge_opt.align.contract import AlignmentOptimizer, AlignmentResult, Interrupted
     from judge_opt.align.memalign import MemAlign
+    from judge_opt.align.named import make_optimizer
+    from judge_opt.align.noop import NoOp
+    from judge_opt.align.objective import Metric
+    from judge_opt.align.running import alignment
     from judge_opt.core.errors import (
         BudgetExceeded,
         ConfigError,
@@ -222,6 +226,7 @@ _HOMES = {
     "InputText": "labels.inputs",
     "InputTextList": "labels.inputs",
     "IntegrityError": "core.errors",
+    "Interrupted": "align.contract",
     "JSONValid": "judges.checks",
     "Judge": "judges.judge",
     "JudgeOptError": "core.errors",
@@ -234,10 +239,11 @@ _HOMES = {
     "Length": "judges.checks",
     "Limits": "traces.as_json",
     "MemAlign": "align.memalign",
+    "Metric": "align.objective",
     "ModelError": "core.errors",
     "ModelNotInstalled": "core.errors",
     "NOT_APPLICABLE": "core.results",
-    "NoOp": "align.contract",
+    "NoOp": "align.noop",
     "NotFound": "core.errors",
     "OTLPReceiver": "traces.otlp.receiver",
     "PII": "judges.checks",
@@ -273,6 +279,7 @@ _HOMES = {
     "accept_threshold": "validate.selective",
     "adjudicate": "labels.raters.adjudication",
     "agrees": "judges.dspy_metric",
+    "alignment": "align.running",
     "alt_test": "validate.alternative_annotators",
     "bind_label_schema": "labels.schemas",
     "builtin_cases": "judges.builtin",
@@ -333,6 +340,7 @@ _HOMES = {
     "log_feedback": "traces.fluent",
     "make_judge": "judges.make",
     "make_jury": "judges.jury",
+    "make_optimizer": "align.named",
     "make_scorer_ensemble": "judges.jury",
     "make_split": "labels.splits",
     "margin_test": "validate.equivalence",
@@ -416,6 +424,7 @@ __all__ = [
     "InputText",
     "InputTextList",
     "IntegrityError",
+    "Interrupted",
     "JSONValid",
     "Judge",
     "JudgeOptError",
@@ -428,6 +437,7 @@ __all__ = [
     "Length",
     "Limits",
     "MemAlign",
+    "Metric",
     "ModelError",
     "ModelNotInstalled",
     "NoOp",
@@ -466,6 +476,7 @@ __all__ = [
     "accept_threshold",
     "adjudicate",
     "agrees",
+    "alignment",
     "alt_test",
     "bind_label_schema",
     "builtin_cases",
@@ -526,6 +537,7 @@ __all__ = [
     "log_feedback",
     "make_judge",
     "make_jury",
+    "make_optimizer",
     "make_scorer_ensemble",
     "make_split",
     "margin_test",

@@ -108,22 +108,24 @@ class SplitConfig(_Strict):
 
 class OptimizerConfig(_Strict):
     """Attributes:
-    name: memalign or noop.
+    name: of ours (memalign, simba, gepa, calibrate, ...), of an installed package's, or package.module:Class;
+        see `judge_opt.align.named`.
     settings: of the optimizer; for memalign see `judge_opt.MemAlign`.
     """
 
-    name: Literal["memalign", "noop"] = "memalign"
+    name: str = "memalign"
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known(self) -> "OptimizerConfig":
-        from dataclasses import fields
+        from judge_opt.align.named import optimizer_class, settings_known
 
-        from judge_opt.align.memalign import MemAlign
-
-        known = [f.name for f in fields(MemAlign)] if self.name == "memalign" else []
+        try:
+            known = settings_known(optimizer_class(self.name))
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
         for key in self.settings:
-            if key not in known:
+            if known is not None and key not in known:
                 raise ValueError(f"unknown setting {key!r}.{_hint(key, known)}")
         return self
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import yaml
 
-from judge_opt.align.contract import AlignmentOptimizer, AlignmentResult, Event, NoOp, estimate_calls
+from judge_opt.align.contract import AlignmentOptimizer, AlignmentResult, Event, estimate_calls
 from judge_opt.align.memalign import MemAlign
+from judge_opt.align.named import make_optimizer, optimizer_class, settings_known
 from judge_opt.align.rows import check_training
 from judge_opt.core.errors import EXIT_NOT_PROMOTED, EXIT_OK, DataError
 from judge_opt.core.files import write_text
@@ -250,10 +251,10 @@ def _open_test(prepared: Prepared) -> tuple[list[LabelledExample], list[HeldOutR
 
 
 def _optimizer(config: ExperimentConfig) -> AlignmentOptimizer:
-    if config.optimizer.name == "noop":
-        return NoOp()
-    settings = {"concurrency": config.concurrency, **config.optimizer.settings}
-    return MemAlign(**settings)
+    name, settings = config.optimizer.name, dict(config.optimizer.settings)
+    if "concurrency" in (settings_known(optimizer_class(name)) or []):
+        settings = {"concurrency": config.concurrency, **settings}
+    return make_optimizer(name, settings)
 
 
 def _validate(

@@ -130,6 +130,18 @@ class Template:
         """The instructions as the model reads them: each variable by its name, quoted."""
         return _SLOT.sub(lambda m: _shown(m[1]), self.text if instructions is None else instructions)
 
+    def parts(self, instructions: str) -> list[tuple[str, bool]]:
+        """Rewritten instructions in pieces, each with True where it is one of this template's variables (or a
+        literal) between its braces, and False where it is text, foreign braces included."""
+        named = {variable.name for variable in self.variables}
+        pieces: list[tuple[str, bool]] = []
+        at = 0
+        for slot in _SLOT.finditer(instructions):
+            if _LITERAL.fullmatch(slot[1].strip()) or _name(slot[1]) in named:
+                pieces += [(instructions[at : slot.start()], False), (slot[0], True)]
+                at = slot.end()
+        return [(piece, known) for piece, known in [*pieces, (instructions[at:], False)] if piece]
+
     def keeps_variables(self, instructions: str) -> bool:
         """True where rewritten instructions still name every variable of this template."""
         named = {_name(slot) for slot in _SLOT.findall(instructions)}

@@ -36,6 +36,7 @@ class Budget:
         self.usd = usd
         self._lock = threading.Lock()
         self._used = Cost()
+        self._booked: set[str] = set()
 
     @property
     def used(self) -> Cost:
@@ -72,6 +73,63 @@ class Budget:
         """Book what an earlier process of the same run spent; limits are checked at the next `reserve`."""
         with self._lock:
             self._used = _sum(self._used, cost)
+
+    def resume(self, run_id: str, spent: Cost) -> None:
+        """Book what `run_id` spent before this budget came to it; nothing where it came to it already, for
+        then the budget has seen every call itself."""
+        with self._lock:
+            if run_id in self._booked:
+                return
+            self._booked.add(run_id)
+            self._used = _sum(self._used, spent)
+
+
+class Nested(Budget):
+    """A part's own budget inside that of the whole: a call must fit in both.
+
+    Args:
+        own: of the part; None: only the whole counts.
+        whole: of the run around it.
+    """
+
+    def __init__(self, own: Budget | None, whole: Budget) -> None:
+        super().__init__()
+        self.own = own
+        self.whole = whole
+        limits = [budget.usd for budget in (own, whole) if budget is not None and budget.usd is not None]
+        self.usd = min(limits, default=None)
+
+    @property
+    def used(self) -> Cost:
+        """What the part used."""
+        return self.own.used if self.own is not None else super().used
+
+    def reserve(self, most: Cost) -> None:
+        """As of both budgets; where one refuses, the other keeps nothing."""
+        self.whole.reserve(most)
+        if self.own is None:
+            return
+        try:
+            self.own.reserve(most)
+        except BudgetExceeded:
+            self.whole.settle(most, Cost())
+            raise
+
+    def settle(self, reserved: Cost, actual: Cost) -> None:
+        """In both."""
+        self.whole.settle(reserved, actual)
+        if self.own is not None:
+            self.own.settle(reserved, actual)
+
+    def spend(self, cost: Cost) -> None:
+        """In the part's own only: the whole knows what its run spent."""
+        if self.own is not None:
+            self.own.spend(cost)
+
+    def resume(self, run_id: str, spent: Cost) -> None:
+        """In the part's own only."""
+        if self.own is not None:
+            self.own.resume(run_id, spent)
 
 
 def _sum(a: Cost, plus: Cost, minus: Cost | None = None) -> Cost:

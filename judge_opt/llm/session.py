@@ -22,10 +22,10 @@ import orjson
 from judge_opt.core.errors import UsageError
 from judge_opt.core.hashing import content_hash
 from judge_opt.llm.backend import Backend
-from judge_opt.llm.budget import Budget, Cost
+from judge_opt.llm.budget import Budget, Cost, Nested
 from judge_opt.llm.ledger import LedgerLine
 from judge_opt.llm.retry import RetryPolicy
-from judge_opt.llm.store import CallStore
+from judge_opt.llm.store import PART, CallStore
 from judge_opt.llm.uri import ModelURI, endpoint_of
 
 if TYPE_CHECKING:
@@ -77,8 +77,42 @@ class Session:
         self._embedders: dict[bytes, Embedder] = {}
         self._executor: ThreadPoolExecutor | None = None
         if budget is not None and run_id:
-            for line in self.store.summary(run_id):
-                budget.spend(Cost(line.attempts, line.prompt_tokens + line.completion_tokens, line.usd))
+            lines = self.store.summary(run_id)
+            tokens = sum(line.prompt_tokens + line.completion_tokens for line in lines)
+            spent = Cost(sum(line.attempts for line in lines), tokens, sum(line.usd for line in lines))
+            budget.resume(run_id, spent)
+
+    def part(
+        self,
+        name: str,
+        budget: Budget | None = None,
+        events: "Callable[[CallEvent], None] | None" = None,
+    ) -> "Session":
+        """A session for one part of this run, with a ledger and a budget of its own, to be closed by itself.
+        It asks at the pace that this one has learned, and what it spends counts here too.
+
+        Args:
+            name: of the part; the same name in the same run goes on where it stopped.
+            budget: of the part; that of the whole run holds beside it.
+            events: told of the part's calls, besides this session's own.
+        """
+        limits = budget if self.budget is None else Nested(budget, self.budget)
+        told = [tell for tell in (self.events, events) if tell is not None]
+
+        def tell_all(event: "CallEvent") -> None:
+            for tell in told:
+                tell(event)
+
+        part = Session(
+            self.home,
+            f"{self.run_id}{PART}{name}",
+            limits,
+            concurrency=self.concurrency,
+            retry=self.retry,
+            events=tell_all if told else None,
+        )
+        part._limiters = self._limiters
+        return part
 
     def lm(
         self,
@@ -214,7 +248,8 @@ class Session:
         self.backend(uri, base_url).check()
 
     def ledger(self, *, everything: bool = False) -> list[LedgerLine]:
-        """This run's calls by purpose and model; with `everything`, those of all runs in this home."""
+        """This run's calls, those of its parts included, by purpose and model; with
+        `everything`, those of all runs in this home."""
         return self.store.summary(None if everything else self.run_id)
 
     def executor(self) -> ThreadPoolExecutor:

@@ -30,6 +30,9 @@ from judge_opt.llm.commits import Entry, GroupCommit
 from judge_opt.llm.ledger import LedgerLine, LedgerRow
 
 SCHEMA_VERSION = 1
+PART = "#"
+"""Between the id of a run and the name of a part of it, in the ledger."""
+_AFTER_PART = chr(ord(PART) + 1)
 _HITS_HELD = 256
 _CROSSED_A_FORK: list[sqlite3.Connection] = []
 """Kept for ever: closing the parent's connection in a child would drop the parent's locks."""
@@ -72,7 +75,7 @@ SELECT purpose, model, SUM(cached = 0 AND outcome = 'ok'), SUM(cached = 0 AND ou
        SUM(prompt_tokens * (cached = 0)), SUM(completion_tokens * (cached = 0)),
        TOTAL(usd * (cached = 0)), SUM(cached = 0 AND outcome = 'ok' AND usd IS NULL),
        TOTAL(seconds * (cached = 0))
-FROM ledger WHERE ? IS NULL OR run_id = ? GROUP BY purpose, model ORDER BY purpose, model
+FROM ledger WHERE ? IS NULL OR run_id = ? OR (run_id > ? AND run_id < ?) GROUP BY purpose, model ORDER BY purpose, model
 """
 
 
@@ -161,10 +164,12 @@ class CallStore:
             queue.commit(Entry(None, None))
 
     def summary(self, run_id: str | None = None) -> list[LedgerLine]:
-        """Sums by purpose and model, of one run or of everything, ordered by purpose and model."""
+        """Sums by purpose and model, of one run with its parts (`Session.part`) or of everything, ordered by
+        purpose and model."""
         self.flush()
+        below = (f"{run_id}{PART}", f"{run_id}{_AFTER_PART}")
         with self._database() as db:
-            rows = db.execute(_SUMMARY, (run_id, run_id)).fetchall()
+            rows = db.execute(_SUMMARY, (run_id, run_id, *below)).fetchall()
         return [LedgerLine(*row) for row in rows]
 
     def get_vectors(self, model: str, hashes: Sequence[str]) -> dict[str, bytes]:

@@ -1,0 +1,256 @@
+"""One alignment in progress: what every optimizer needs and none should write again.
+
+    with alignment(self, judge, train, valid, budget, seed, callbacks) as run:
+        rows = run.rows(train)                               # checked, before a call is bought
+        said = run.judge(judge, rows, "judge the labelled rows")
+        ...
+        return run.result(better, metric=..., history=...)
+
+Inside the block the current session is this alignment's own part of the run: its budget holds, its ledger
+has a name that is the same for the same work, so that a stopped alignment that is run again goes on where it
+was, and Ctrl-C ends in an `Interrupted` that carries the best so far.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from judge_opt.align.contract import AlignmentResult, Callback, CandidateResult, Event, Interrupted
+from judge_opt.align.lineage import lineage_of, name_of
+from judge_opt.align.rows import check_training
+from judge_opt.core.results import Judgement
+from judge_opt.judges.judge import Judge
+from judge_opt.labels.examples import LabelledExample
+from judge_opt.llm.budget import Budget
+from judge_opt.llm.engine import CallEvent
+from judge_opt.llm.session import Session, current_session, use_session
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an alignment asked.
+
+    Attributes:
+        asked: model calls that were answered, those from the cache included. The same after a resume, at any
+            concurrency, and whatever the cache held before: what an optimizer may plan by.
+        bought: those of them that were sent.
+        tokens, usd: of what was bought; `usd` without calls whose price is not known.
+    """
+
+    asked: int = 0
+    bought: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+
+
+class Alignment:
+    """Made by `alignment`.
+
+    Attributes:
+        judge, train, valid, seed: as given.
+        session: this alignment's own.
+        lineage: of its result.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        judge: Judge,
+        train: Sequence[LabelledExample],
+        valid: Sequence[LabelledExample] | None,
+        budget: Budget | None,
+        seed: int,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        self.judge_given = judge
+        self.train = tuple(train)
+        self.valid = tuple(valid or ())
+        self.seed = seed
+        self.budget = budget
+        self.lineage = lineage_of(optimizer, judge, train, valid, seed)
+        self.session: Session = current_session().part(name_of(self.lineage), budget, self._hear)
+        self._callbacks = tuple(callbacks)
+        self._lock = threading.Lock()
+        self._spent = Spent()
+        self._warnings: list[str] = []
+        self._candidates: list[CandidateResult] = []
+        self._so_far: AlignmentResult | None = None
+        lines = [line for line in self.session.ledger() if line.purpose != "embed"]
+        self._before = Spent(
+            bought=sum(line.calls for line in lines),
+            tokens=sum(line.prompt_tokens + line.completion_tokens for line in lines),
+            usd=sum(line.usd for line in lines),
+        )
+
+    # -- rows and judgements -------------------------------------------------------------------------------
+
+    def rows(self, given: Sequence[LabelledExample] | None = None) -> list[LabelledExample]:
+        """The training rows that can be learned from, sorted by id; see `rows.check_training`. Warns of those
+        that were left out.
+
+        Raises:
+            DataError: too few, one class only, a part is missing; no call was bought.
+        """
+        given = self.train if given is None else given
+        checked = [example for example, _ in check_training(self.judge_given, given)]
+        if contested := len(given) - len(checked):
+            self.warn(f"{contested} rows without a majority among their raters were left out")
+        return checked
+
+    def judge(
+        self,
+        judge: Judge,
+        rows: Sequence[LabelledExample],
+        phase: str,
+        concurrency: int = 8,
+        *,
+        hold_out: bool = True,
+    ) -> list[Judgement]:
+        """What `judge` says of `rows`, in their order; a failure is an Unscored. Where it has a memory, no row
+        is shown examples of its own group, unless `hold_out` is off."""
+        groups = [row.group for row in rows] if hold_out and judge.memory is not None else None
+        told = judge.batch(
+            [row.fields for row in rows],
+            not_groups=groups,
+            concurrency=concurrency,
+            progress=self.tell(phase),
+        )
+        return [feedback.result for feedback in told]
+
+    # -- budget and progress -------------------------------------------------------------------------------
+
+    @property
+    def spent(self) -> Spent:
+        """So far, in this process; by replaying the cache a resumed alignment comes to the same `asked`."""
+        with self._lock:
+            return self._spent
+
+    def left(self) -> int | None:
+        """Calls that the budget still allows, counted by what was asked and not by what was bought, so that
+        the same alignment makes the same plan whether or not it was stopped before. None: no limit."""
+        limit = None if self.budget is None else self.budget.calls
+        return None if limit is None else max(0, limit - self.spent.asked)
+
+    def affords(self, calls: int) -> bool:
+        """True where the budget allows that many more calls."""
+        left = self.left()
+        return left is None or calls <= left
+
+    def tell(self, phase: str) -> Callable[[int, int], None]:
+        """A function of (done, total) that passes progress of `phase` on to the callbacks."""
+
+        def told(done: int, total: int) -> None:
+            spent, before = self.spent, self._before
+            event = Event(
+                phase,
+                done,
+                total,
+                before.bought + spent.bought,
+                before.tokens + spent.tokens,
+                before.usd + spent.usd,
+            )
+            for callback in self._callbacks:
+                callback(event)
+
+        return told
+
+    def warn(self, text: str) -> None:
+        """For the result's warnings; each once."""
+        if text not in self._warnings:
+            self._warnings.append(text)
+
+    def tried(self, candidate: CandidateResult) -> None:
+        """A judge that was tried, for the result."""
+        self._candidates.append(candidate)
+
+    # -- the end -------------------------------------------------------------------------------------------
+
+    def keep(self, so_far: AlignmentResult) -> None:
+        """The best result until now: what Ctrl-C leaves in `Interrupted.so_far`."""
+        self._so_far = so_far
+
+    def result(self, judge: Judge, chosen: str = "", **found: Any) -> AlignmentResult:
+        """The result with ledger, lineage, warnings and candidates filled in.
+
+        Args:
+            judge: the aligned one, or the one that was given.
+            chosen: the name of the candidate that it is.
+            **found: further fields of `AlignmentResult`.
+        """
+        candidates = [*self._candidates, *found.pop("candidates", ())]
+        warnings = dict.fromkeys([*self._warnings, *found.pop("warnings", ())])
+        return AlignmentResult(
+            judge=judge,
+            optimizer=self.lineage.optimizer,
+            changed=found.pop("changed", judge is not self.judge_given),
+            settings=found.pop("settings", self.lineage.settings | {"seed": self.seed}),
+            candidates=tuple(
+                replace(one, chosen=one.name == chosen) if chosen else one for one in candidates
+            ),
+            warnings=tuple(warnings),
+            ledger=tuple(self.session.ledger()),
+            lineage=self.lineage,
+            **found,
+        )
+
+    def finish(self, result: AlignmentResult) -> AlignmentResult:
+        """A result that was made without `result`, with what this alignment knows added."""
+        warnings = dict.fromkeys([*self._warnings, *result.warnings])
+        return replace(
+            result,
+            candidates=result.candidates or tuple(self._candidates),
+            warnings=tuple(warnings),
+            ledger=tuple(self.session.ledger()),
+            lineage=self.lineage,
+        )
+
+    def interrupted(self) -> Interrupted:
+        """What Ctrl-C becomes."""
+        spent = self._before.bought + self.spent.bought
+        best = "the best judge so far is in `so_far`; " if self._so_far is not None else ""
+        how = (
+            f"Stopped: {spent} calls of this alignment are bought and kept; {best}run it again with the same "
+            "rows, settings and seed to go on."
+        )
+        return Interrupted(how, self._so_far)
+
+    def _hear(self, event: CallEvent) -> None:
+        if event.purpose == "embed":
+            return
+        tokens = (event.usage.input_tokens or 0) + (event.usage.output_tokens or 0)
+        with self._lock:
+            was = self._spent
+            if event.cached:
+                self._spent = replace(was, asked=was.asked + 1)
+            else:
+                usd = was.usd + (event.usd or 0.0)
+                self._spent = Spent(was.asked + 1, was.bought + 1, was.tokens + tokens, usd)
+
+
+@contextmanager
+def alignment(
+    optimizer: Any,
+    judge: Judge,
+    train: Sequence[LabelledExample],
+    valid: Sequence[LabelledExample] | None = None,
+    budget: Budget | None = None,
+    seed: int = 0,
+    callbacks: Sequence[Callback] = (),
+) -> Iterator[Alignment]:
+    """An alignment by `optimizer`, from the arguments of its `align`.
+
+    Raises:
+        BudgetExceeded: in the block, where the budget is used up; an optimizer that has something to show for
+            what was spent catches it and returns that, with `stopped="budget"`.
+        Interrupted: Ctrl-C came; what was in flight has ended and is stored.
+    """
+    run = Alignment(optimizer, judge, train, valid, budget, seed, callbacks)
+    with run.session, use_session(run.session):
+        try:
+            yield run
+        except Interrupted:
+            raise
+        except KeyboardInterrupt as stop:
+            raise run.interrupted() from stop
