@@ -15,29 +15,53 @@
 What it is for and what it cannot show: docs/lab.md. Its numbers: `parameters`.
 """
 
-from judge_opt.testing.lab.parameters import (
-    VERSION,
-    JudgeParameters,
-    Parameters,
-    ReflectionParameters,
-    WorldParameters,
-)
-from judge_opt.testing.lab.policy import Policy
-from judge_opt.testing.lab.references import (
-    constant,
-    kappa,
-    nearest,
-    oracle,
-    pasted,
-    reference_lines,
-    untouched,
-)
-from judge_opt.testing.lab.server import LabServer
-from judge_opt.testing.lab.world import World
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from judge_opt.testing.lab.parameters import (
+        VERSION,
+        JudgeParameters,
+        Parameters,
+        ReflectionParameters,
+        WorldParameters,
+    )
+    from judge_opt.testing.lab.policy import Policy
+    from judge_opt.testing.lab.process import LabProcess
+    from judge_opt.testing.lab.references import (
+        constant,
+        kappa,
+        nearest,
+        oracle,
+        pasted,
+        reference_lines,
+        untouched,
+    )
+    from judge_opt.testing.lab.server import LabServer
+    from judge_opt.testing.lab.world import World
+
+_HOMES = {
+    "VERSION": "parameters",
+    "JudgeParameters": "parameters",
+    "LabProcess": "process",
+    "LabServer": "server",
+    "Parameters": "parameters",
+    "Policy": "policy",
+    "ReflectionParameters": "parameters",
+    "World": "world",
+    "WorldParameters": "parameters",
+    "constant": "references",
+    "kappa": "references",
+    "nearest": "references",
+    "oracle": "references",
+    "pasted": "references",
+    "reference_lines": "references",
+    "untouched": "references",
+}
 
 __all__ = [
     "VERSION",
     "JudgeParameters",
+    "LabProcess",
     "LabServer",
     "Parameters",
     "Policy",
@@ -52,3 +76,12 @@ __all__ = [
     "reference_lines",
     "untouched",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when first used: the server's process needs neither judges nor DSPy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -16,6 +16,10 @@ _VERDICT = re.compile(
     r"verdict|label|rating|result|score|answer|decision|judge?ment|grade|class|value|output", re.IGNORECASE
 )
 _MARKED = re.compile(r"`([^`\n]+)`")
+_SOURCES = re.compile(
+    r"(?:^|_|\b)(?:ids?|sources?|indices|index|records?|examples?|evidence)$", re.IGNORECASE
+)
+"""Names of lists that say where a rule comes from."""
 _QUOTED = re.compile(r"\"(\w+)\"")
 _KEY = re.compile(r"\s*\"(\w+)\"\s*:\s*")
 
@@ -29,12 +33,14 @@ class Content:
         text: reasons, or an instruction text.
         rules: one text a rule.
         confidence: probability of the verdict.
+        sources: of each rule, the names of the records that it comes from.
     """
 
     verdict: str = ""
     text: str = ""
     rules: tuple[str, ...] = ()
     confidence: float = 0.5
+    sources: tuple[tuple[str, ...], ...] = ()
 
 
 def schema_of(body: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -156,14 +162,28 @@ def _fill(schema: Any, name: str, content: Content, defs: Mapping[str, Any], is_
         return {key: _fill(one, key, content, defs, verdict(key)) for key, one in fields.items()}
     if kind == "array":
         inner = schema.get("items", {})
+        if _SOURCES.search(name) and not content.verdict:
+            named = [one for sources in content.sources for one in sources]
+            return [int(one) if one.isdigit() and _numeric(inner) else one for one in named]
         if isinstance(inner, dict) and inner.get("type") in ("integer", "number"):
             return []
-        return [_fill(inner, name, Content(text=rule, rules=(rule,)), defs) for rule in content.rules]
+        sources = content.sources or ((),) * len(content.rules)
+        return [
+            _fill(inner, name, Content(text=rule, rules=(rule,), sources=(named,)), defs)
+            for rule, named in zip(content.rules, sources, strict=True)
+        ]
     if kind == "boolean":
         return content.verdict.lower() in ("true", "yes", "pass", "good", "acceptable")
     if kind in ("integer", "number"):
         return round(content.confidence, 4) if kind == "number" else 0
     return content.verdict if content.verdict and is_verdict else content.text
+
+
+def _numeric(schema: Any) -> bool:
+    """Whether a number is allowed there."""
+    return isinstance(schema, dict) and (
+        schema.get("type") in ("integer", "number") or any(map(_numeric, schema.get("anyOf", ())))
+    )
 
 
 def _skeleton(text: str) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ the request's content and its seed.
 import json
 import math
 import re
+import threading
 from collections import Counter
 from typing import Any
 
@@ -20,6 +21,7 @@ from judge_opt.testing.lab.parameters import Parameters
 from judge_opt.testing.lab.reading import Reading, outside, read
 from judge_opt.testing.lab.reflecting import ReflectionPersona
 from judge_opt.testing.lab.replies import Content, choices_of, most_items, schema_of, write
+from judge_opt.testing.lab.sources import sources
 
 JUDGE, REFLECTION, EMBEDDER = "sim-judge", "sim-reflect", "sim-embed"
 """Models that are served. Any other name is the judge where the request wants a verdict of an item, and the
@@ -36,13 +38,21 @@ class LabServer(FaultServer):
 
     Attributes:
         asked: "judge", "reflect" or "embed" to the number of requests that were answered.
+        keep_requests: whether `requests` grows; off for long runs.
+
+    Every client's use is counted apart, by the key that it sends: `GET /v1/usage` with the same key tells
+    calls and tokens by model. Repeats of a request are counted by key too, so that clients of one server
+    do not change each other's replies.
     """
 
     def __init__(self, parameters: Parameters | None = None) -> None:
         super().__init__(self._answer, embed)
         self.parameters = parameters or Parameters()
         self.asked: Counter[str] = Counter()
-        self._repeats: Counter[str] = Counter()
+        self.keep_requests = True
+        self._repeats: Counter[tuple[str, str]] = Counter()
+        self._usage: dict[str, dict[str, Counter[str]]] = {}
+        self._client = threading.local()
         self._judge = JudgePersona(self.parameters.judge, self.parameters.seed)
         self._reflection = ReflectionPersona(self.parameters.reflection, self.parameters.seed)
 
@@ -54,10 +64,31 @@ class LabServer(FaultServer):
 
     def received(self, record: Recorded) -> Reply:
         """See `FaultServer.received`."""
+        key = self._client.key = record.headers.get("authorization", "").removeprefix("Bearer ")
+        if record.method == "GET" and record.path.endswith("/usage"):
+            super().received(record)
+            return Reply(raw=json.dumps(self.usage(key)).encode())
         if record.path.endswith("/embeddings"):
+            texts = record.body["input"]
+            read_in = sum(_tokens(text) for text in ([texts] if isinstance(texts, str) else texts))
             with self._lock:
                 self.asked["embed"] += 1
-        return super().received(record)
+            self._book_use(str(record.body.get("model")), read_in, 0)
+        reply = super().received(record)
+        if not self.keep_requests:
+            with self._lock:
+                self.requests.clear()
+        return reply
+
+    def usage(self, key: str = "") -> dict[str, dict[str, int]]:
+        """Model to calls, prompt_tokens and completion_tokens, of the clients that sent `key`."""
+        with self._lock:
+            return {model: dict(count) for model, count in sorted(self._usage.get(key, {}).items())}
+
+    def _book_use(self, model: str, read_in: int, written: int) -> None:
+        with self._lock:
+            count = self._usage.setdefault(self._client.key, {}).setdefault(model, Counter())
+            count.update(calls=1, prompt_tokens=read_in, completion_tokens=written)
 
     def _answer(self, body: dict[str, Any]) -> Reply:
         schema = schema_of(body)
@@ -67,8 +98,9 @@ class LabServer(FaultServer):
         persona = self._persona(body, reading)
         with self._lock:
             self.asked[persona] += 1
-            first = self._repeats[digest] if self.parameters.fresh_repeats and temperature > 0 else 0
-            self._repeats[digest] += 1
+            asked_before = (self._client.key, digest)
+            first = self._repeats[asked_before] if self.parameters.fresh_repeats and temperature > 0 else 0
+            self._repeats[asked_before] += 1
         count = int(body.get("n") or 1)
         choices = []
         for draw in range(first * count, (first + 1) * count):
@@ -104,7 +136,10 @@ class LabServer(FaultServer):
     def _reflected(self, body: dict[str, Any], reading: Reading, digest: str, draw: int) -> str:
         rules = self._reflection.propose(reading, digest, draw, most_items(schema_of(body)))
         text = self._reflection.rewrite(reading, rules, digest, draw)
-        return self._written(body, reading, Content(text=text, rules=tuple(rules)))
+        content = Content(
+            text=text, rules=tuple(rules), sources=tuple(sources(rule, reading) for rule in rules)
+        )
+        return self._written(body, reading, content)
 
     def _written(self, body: dict[str, Any], reading: Reading, content: Content) -> str:
         end = reading.records[-1].item.end if reading.records else 0
@@ -123,15 +158,22 @@ class LabServer(FaultServer):
             made.append(choice)
         read_in = sum(len(str(message.get("content") or "")) for message in body["messages"]) // 4 + 1
         written = sum(len(text) for text, _ in said) // 4 + 1
+        self._book_use(str(body.get("model")), read_in, written)
         usage = {"prompt_tokens": read_in, "completion_tokens": written, "total_tokens": read_in + written}
         answer = {
             "id": "chatcmpl-" + content_hash([body, said[0][0]])[:24],
             "object": "chat.completion",
+            "created": 0,  # clients want one; the time would make two runs differ
             "model": body.get("model"),
             "choices": made,
             "usage": usage,
         }
         return Reply(raw=json.dumps(answer).encode(), delay=self.parameters.latency)
+
+
+def _tokens(text: Any) -> int:
+    """Four characters are one."""
+    return len(str(text)) // 4 + 1
 
 
 def _spelling(label: str, body: dict[str, Any], reading: Reading) -> str:

@@ -246,7 +246,8 @@ def test_reflection_answers_in_the_form_that_is_asked_for(server):
     assert len(rules) > 2
     for name in ("nested", "skeleton"):
         assert {type(g["text"]) for g in json.loads(forms[name])["guidelines"]} == {str}
-        assert {tuple(g["ids"]) for g in json.loads(forms[name])["guidelines"]} == {()}
+        told = [g["ids"] for g in json.loads(forms[name])["guidelines"]]
+        assert all(ids and set(ids) <= set(range(1, 31)) for ids in told)
     assert len(json.loads(forms["named"])["rules"]) > 2
     assert forms["fence"].startswith("```")
     assert forms["fence"].endswith("```")
