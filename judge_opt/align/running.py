@@ -20,6 +20,7 @@ from typing import Any
 from judge_opt.align.contract import AlignmentResult, Callback, CandidateResult, Event, Interrupted
 from judge_opt.align.lineage import lineage_of, name_of
 from judge_opt.align.rows import check_training
+from judge_opt.core.errors import DataError
 from judge_opt.core.results import Judgement
 from judge_opt.judges.judge import Judge
 from judge_opt.labels.examples import LabelledExample
@@ -242,10 +243,12 @@ def alignment(
     """An alignment by `optimizer`, from the arguments of its `align`.
 
     Raises:
+        DataError: a row has a label that this judge cannot give.
         BudgetExceeded: in the block, where the budget is used up; an optimizer that has something to show for
             what was spent catches it and returns that, with `stopped="budget"`.
         Interrupted: Ctrl-C came; what was in flight has ended and is stored.
     """
+    check_labels(judge, [*train, *(valid or ())])
     run = Alignment(optimizer, judge, train, valid, budget, seed, callbacks)
     with run.session, use_session(run.session):
         try:
@@ -254,3 +257,20 @@ def alignment(
             raise
         except KeyboardInterrupt as stop:
             raise run.interrupted() from stop
+
+
+def check_labels(judge: Judge, rows: Sequence[LabelledExample]) -> None:
+    """Raises:
+    DataError: a vote is none of the judge's values, or is not written as they are; the row is named.
+    """
+    value_type = judge.value_type
+    if value_type.scale == "free":
+        return
+    for row in rows:
+        for vote in row.votes:
+            value = value_type.check_label(vote.value, f"Row {row.id!r}")
+            if value_type.text_of(value) != value_type.text_of(vote.value):
+                raise DataError(
+                    f"Row {row.id!r}: the label {vote.value!r} is written as {value!r} by {judge.name!r}.",
+                    "Load labels with judge_opt.load_examples, which puts them right.",
+                )
