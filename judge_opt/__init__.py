@@ -8,6 +8,7 @@ The names below are imported when they are first used, so that `import judge_opt
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from judge_opt.align.calibrate import Calibrate
     from judge_opt.align.contract import AlignmentOptimizer, AlignmentResult, Interrupted
     from judge_opt.align.memalign import MemAlign
     from judge_opt.align.named import make_optimizer
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
         judge_each_document,
         run_cases,
     )
+    from judge_opt.judges.calibration import Calibration
     from judge_opt.judges.checks import (
         PII,
         CodeCheck,
@@ -188,6 +190,8 @@ _HOMES = {
     "AssessmentSourceType": "traces.schema",
     "Budget": "llm.budget",
     "BudgetExceeded": "core.errors",
+    "Calibrate": "align.calibrate",
+    "Calibration": "judges.calibration",
     "CodeCheck": "judges.checks",
     "Completeness": "judges.builtin",
     "ConfigError": "core.errors",
@@ -386,6 +390,8 @@ __all__ = [
     "AssessmentSourceType",
     "Budget",
     "BudgetExceeded",
+    "Calibrate",
+    "Calibration",
     "CodeCheck",
     "Completeness",
     "ConfigError",

@@ -20,8 +20,9 @@ from typing import Any
 from judge_opt.align.contract import AlignmentResult, Callback, CandidateResult, Event, Interrupted
 from judge_opt.align.lineage import lineage_of, name_of
 from judge_opt.align.rows import check_training
-from judge_opt.core.errors import DataError
-from judge_opt.core.results import Judgement
+from judge_opt.core.errors import DataError, ModelError
+from judge_opt.core.results import Judgement, Scored, Unscored
+from judge_opt.core.text import printable
 from judge_opt.judges.judge import Judge
 from judge_opt.labels.examples import LabelledExample
 from judge_opt.llm.budget import Budget
@@ -119,6 +120,24 @@ class Alignment:
             progress=self.tell(phase),
         )
         return [feedback.result for feedback in told]
+
+    def untouched(
+        self, judge: Judge, rows: Sequence[LabelledExample], phase: str, concurrency: int = 8
+    ) -> list[Judgement]:
+        """As `judge`, of the judge that everything is compared with.
+
+        Raises:
+            ModelError: it could judge none of the rows; the first reason is named.
+        """
+        said = self.judge(judge, rows, phase, concurrency)
+        if not any(isinstance(j, Scored) for j in said):
+            first = said[0]
+            reason = f"{first.reason}: {first.detail}" if isinstance(first, Unscored) else ""
+            raise ModelError(
+                f"The judge {judge.name!r} could judge none of {len(said)} rows ({printable(reason)[:200]}).",
+                f"Try one row by hand, and look at the model {judge.model}.",
+            )
+        return said
 
     # -- budget and progress -------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from judge_opt.judges import learning
 from judge_opt.judges.adapter import JudgeAdapter
 from judge_opt.judges.asking import Question, adrive, asking, drive
 from judge_opt.judges.batching import Progress, abatch, batch
+from judge_opt.judges.calibration import Calibration
 from judge_opt.judges.calls import acall, call
 from judge_opt.judges.decide import decide
 from judge_opt.judges.feedback import Feedback
@@ -55,6 +56,7 @@ class Judge(dspy.Module):
         base_url, params, rationale: see `make_judge`.
         options: how it asks: samples, repair, swapped positions.
         memory: what was learned from labels, or None.
+        calibration: what was learned of its bias, applied to each verdict; or None.
     """
 
     kind = "judge"
@@ -85,6 +87,7 @@ class Judge(dspy.Module):
         self.rationale = rationale
         self.description = description
         self.memory = memory
+        self.calibration: Calibration | None = None
         self.options = options or AskOptions()
         self.predict = dspy.Predict(_signature(template, rationale))
         self._fields = {v.name: v.field for v in template.variables}
@@ -150,7 +153,7 @@ class Judge(dspy.Module):
             return self._feedback(parts, None)
         recall, shown = self._recalled(vector, not_group)
         judged = self.ask(parts, guidelines=recall.guidelines if recall else (), demos=shown)
-        return self._feedback(self._fused(judged, recall), recall, parts.cut)
+        return self._feedback(self._settled(judged, recall), recall, parts.cut)
 
     async def ajudge_parts(
         self, parts: "Parts | Unscored", vector: Vectors | None, not_group: str | None
@@ -160,7 +163,7 @@ class Judge(dspy.Module):
             return self._feedback(parts, None)
         recall, shown = self._recalled(vector, not_group)
         judged = await self.aask(parts, guidelines=recall.guidelines if recall else (), demos=shown)
-        return self._feedback(self._fused(judged, recall), recall, parts.cut)
+        return self._feedback(self._settled(judged, recall), recall, parts.cut)
 
     def batch(
         self,
@@ -271,6 +274,11 @@ class Judge(dspy.Module):
         recall = self.memory.recall(vector, not_group)
         return recall, [demo(episode, self._fields) for episode, _ in recall.shown]
 
+    def _settled(self, asked: Judgement, recall: Recall | None) -> Judgement:
+        """The model's own answer, pooled with what the examples say, then calibrated."""
+        fused = self._fused(asked, recall)
+        return fused if self.calibration is None else self.calibration.apply(fused, self.value_type)
+
     def _fused(self, asked: Judgement, recall: Recall | None) -> Judgement:
         if recall is None or self.memory is None or self.memory.fusion is None or isinstance(asked, Unscored):
             return asked
@@ -341,6 +349,12 @@ class Judge(dspy.Module):
         other.memory = memory
         return other
 
+    def with_calibration(self, calibration: Calibration | None) -> "Judge":
+        """A copy of this judge with another calibration; this one is not changed."""
+        other = self.copy()
+        other.calibration = calibration
+        return other
+
     def save(self, path: str | Path, *_: Any, **__: Any) -> None:
         """Write this judge to a folder as JSON of our own, with hashes; `judge_opt.load_judge` reads it.
         DSPy's arguments are taken and not needed: nothing is ever pickled."""
@@ -367,6 +381,7 @@ class Judge(dspy.Module):
         """An independent judge with the same state."""
         other = self._made_again()
         other.memory = self.memory
+        other.calibration = self.calibration
         other.predict.signature = self.predict.signature
         other.predict.demos = copy.deepcopy(self.predict.demos)
         other.predict.lm = self.predict.lm

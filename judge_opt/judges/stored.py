@@ -14,6 +14,7 @@ from judge_opt.core.files import write_bytes
 from judge_opt.core.hashing import content_hash, file_sha256
 from judge_opt.core.structured import to_json
 from judge_opt.core.values import ValueType
+from judge_opt.judges.calibration import Calibration
 from judge_opt.judges.endpoints import checked_endpoints
 from judge_opt.judges.judge import Judge
 from judge_opt.judges.options import AskOptions
@@ -52,6 +53,8 @@ def dump_judge(judge: Judge) -> tuple[dict[str, Any], dict[str, bytes]]:
         "memory": memory,
         "extra": judge.extra_state(),
     }
+    if judge.calibration is not None:
+        state["calibration"] = judge.calibration.to_json()
     return state, blobs
 
 
@@ -100,6 +103,8 @@ def _load(state: dict[str, Any], blobs: dict[str, bytes]) -> Judge:
     )
     if state["instructions"] != state["template"]:
         judge.predict.signature = judge.predict.signature.with_instructions(state["instructions"])
+    if state.get("calibration") is not None:
+        judge.calibration = Calibration.from_json(state["calibration"])
     judge.predict.demos = [dict(demo) for demo in state["demos"]]
     return judge
 
