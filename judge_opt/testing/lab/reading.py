@@ -14,6 +14,7 @@ from typing import Any, Literal
 from judge_opt.testing.lab.grammar import Rule, Sentence, sentences
 from judge_opt.testing.lab.items import Found, find_items
 from judge_opt.testing.lab.lexicon import LABEL_SETS, LABELS
+from judge_opt.testing.lab.scores import right_label
 
 Source = Literal["human", "model"]
 
@@ -35,13 +36,17 @@ _HEADING = re.compile(
     r"^\W*(?:item|example|record|case|row|sample|entry|instance|id)?s?\W*\d*\W*$", re.IGNORECASE
 )
 _MODEL = re.compile(
-    r"\b(?:judge|model|predicted|prediction|generated|assistant|current|system)(?:'?s)?\b", re.IGNORECASE
+    r"\b(?:judge|model|predicted|prediction|generated|assistant|current|system|trajectory|"
+    r"trajectories|program\s+(?:trajector\w+|outputs?)|attempt)(?:'?s)?\b",
+    re.IGNORECASE,
 )
 _HUMAN = re.compile(
     r"\b(?:expert|human|gold|truth|expected|annotator|rater|user|reviewer|correct|target|reference|desired|"
-    r"people|person)(?:'?s)?\b",
+    r"people|person|oracle)(?:'?s)?\b",
     re.IGNORECASE,
 )
+_FRAMED = re.compile(r"^\s*(?:[\[#=*<~{-]{2,}|<)\W*(?P<title>\w[\w /-]{0,60})\W{2,}\s*$")
+"""A line that is a heading by the marks around it."""
 _FAR = 8
 """Breaks from which on two things do not belong together."""
 
@@ -105,6 +110,7 @@ def read(messages: Sequence[Mapping[str, Any]], choices: Sequence[str] = ()) -> 
                 owner = _owner(text, one.at, items, before)
                 if owner is not None:
                     records[owner].reasons.append(one)
+        infer_labels(text, records, scale)
     return Reading(text, tuple(records), rules, scale)
 
 
@@ -126,6 +132,13 @@ def outside(reading: Reading) -> str:
     """The text without the items."""
     items = [record.item for record in reading.records]
     return "\n".join(reading.text[start:end] for start, end in _between(reading.text, items))
+
+
+def infer_labels(text: str, records: Sequence[Record], scale: Sequence[str]) -> None:
+    """Where only the model's label and its score are told, the label that people must have given."""
+    for record, (start, end) in zip(records, _between(text, [r.item for r in records])[1:], strict=True):
+        if record.model_labels and not record.labels:
+            record.labels += right_label(text[start:end], record.model_labels[-1], scale)
 
 
 def _between(text: str, items: Sequence[Found]) -> list[tuple[int, int]]:
@@ -220,7 +233,7 @@ def _owner(text: str, at: int, items: Sequence[Found], before: bool) -> int | No
 def _source(text: str, at: int) -> Source:
     """Whose label or reason stands at `at`: by the nearest word before it that names somebody, on its line,
     on a short line above, or in a heading over it; people's where nobody is named."""
-    lines = text[max(0, at - 600) : at].split("\n")
+    lines = text[max(0, at - 600) : at].replace("_", " ").split("\n")
     for number, line in enumerate(reversed(lines[-4:])):
         if number and (len(line) > 60 or "\x1e" in line):
             break
@@ -237,6 +250,8 @@ def _under(lines: Sequence[str]) -> Source:
     """Whose words stand below these lines, by the headings that they are under."""
     level = 99
     for line in reversed(lines):
+        if _FRAMED.match(line):
+            return "model" if _MODEL.search(line) and not _HUMAN.search(line) else "human"
         heading = re.match(r"\s*(#+)\s", line)
         if heading and len(heading[1]) < level:
             level = len(heading[1])

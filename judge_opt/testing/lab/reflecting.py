@@ -11,6 +11,17 @@ from judge_opt.testing.lab.parameters import ReflectionParameters
 from judge_opt.testing.lab.reading import Reading, Record, outside
 
 _LIMIT = re.compile(r"\b(?:at most|up to|no more than|maximum of)\s+(\d{1,3})\b", re.IGNORECASE)
+_WANTED = re.compile(
+    r"\b(?:new|improved?|better|revised?|updated?|proposed?|rewr\w+)[ _]+(?:\w+[ _]+)?(?:instructions?|prompt)\b",
+    re.IGNORECASE,
+)
+_INSTRUCTION = re.compile(
+    r"^(?P<mark>[\[#=*<~-]*)[^\w\n]*(?:(?:the|current|existing|old|basic|original|previous|given)[ _]+){1,3}"
+    r"(?:instructions?|prompt)\b[^\w\n]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NEXT = re.compile(r"^(?:[\[#=*<~-]{2}|<)[^\n]*\w[^\n]*$|\x1e", re.MULTILINE)
+"""A heading, or the border of a message: where an instruction ends."""
 
 
 class ReflectionPersona:
@@ -54,15 +65,20 @@ class ReflectionPersona:
         return [statement(rule, rng) for rule in rules]
 
     def rewrite(self, reading: Reading, rules: Sequence[str], digest: str, draw: int = 0) -> str:
-        """An instruction text: the one that the request shows in its first fenced block, with its rules (some
-        are forgotten), and the new ones."""
-        rng = stream(self.seed, "rewrite", digest, draw)
-        blocks = re.findall(r"```\w*\n(.*?)```", outside(reading), re.DOTALL)
-        old = blocks[0] if blocks else ""
+        """An instruction text: the one that the request shows, with its rules (some are forgotten), those that
+        the request tells elsewhere, and the new ones. Without labelled items to learn from, what is told."""
+        rng, text = stream(self.seed, "rewrite", digest, draw), outside(reading)
+        old = shown_instruction(text)
+        told = {one.rule: one.text for one in sentences(text) if one.rule in reading.rules}
         for one in sentences(old):
+            told.pop(one.rule, None)
             if one.rule is not None and rng.random() < self.parameters.forget:
                 old = old.replace(one.text, "")
-        return "\n".join([*(line for line in (old.strip(),) if line), *(f"- {rule}" for rule in rules)])
+        rewriting = bool(old) or not any(record.labels for record in reading.records)
+        known = [" ".join(one.split()).lstrip("-* ") for one in told.values() if rewriting]
+        known = [one for one in known if rng.random() >= self.parameters.forget]
+        lines = [old.strip()] if old.strip() else []
+        return "\n".join([*lines, *(f"- {rule}" for rule in (*known, *rules))])
 
     def _reasons(
         self, records: Sequence[Record], scale: Sequence[str], rng: random.Random
@@ -111,6 +127,22 @@ class ReflectionPersona:
         """How many rules the text asks for at most; 0 where it does not say."""
         match = _LIMIT.search(outside(reading))
         return int(match[1]) if match else 0
+
+
+def shown_instruction(text: str) -> str:
+    """The instruction that a request wants to have rewritten: its first fenced block, else what stands under
+    a heading that says so; "" where no new instruction is asked for."""
+    if blocks := re.findall(r"```\w*\n(.*?)```", text, re.DOTALL):
+        return str(blocks[0])
+    if not _WANTED.search(text):
+        return ""
+    found = ""
+    for match in _INSTRUCTION.finditer(text):
+        ends = _NEXT.search(text, match.end())
+        body = text[match.end() : ends.start() if ends else len(text)].strip()
+        if body and not re.fullmatch(r"\{\w+\}", body):
+            found = body
+    return found
 
 
 def _place(record: Record, scale: Sequence[str]) -> float:

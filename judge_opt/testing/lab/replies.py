@@ -21,6 +21,7 @@ _SOURCES = re.compile(
 )
 """Names of lists that say where a rule comes from."""
 _QUOTED = re.compile(r"\"(\w+)\"")
+_LIST = re.compile(r"\[\s*\"[^\"\\\n]+\"(?:\s*,\s*\"[^\"\\\n]+\")*\s*\]")
 _KEY = re.compile(r"\s*\"(\w+)\"\s*:\s*")
 
 
@@ -88,8 +89,8 @@ def write(body: Mapping[str, Any], text: str, last: str, content: Content) -> st
         return json.dumps(_fill(schema, "", content, schema.get("$defs", {})), ensure_ascii=False)
     marks = list(dict.fromkeys(_MARKED.findall(last)))
     if marks:
-        ending = [bool(re.search(rf"\\bend\\w*\\b[^`]*`{re.escape(mark)}`", last)) for mark in marks]
-        return _marked(marks, ending, "json" in last.lower(), content)
+        ending = [bool(re.search(rf"\bend\w*\b[^`]*`{re.escape(mark)}`", last)) for mark in marks]
+        return _marked(marks, ending, text, "json" in last.lower(), content)
     skeleton = _skeleton(text)
     if skeleton is not None:
         return json.dumps(_fill(skeleton, "", content, {}), ensure_ascii=False)
@@ -118,13 +119,20 @@ def _is_verdict(names: Sequence[str]) -> Callable[[str], bool]:
     return lambda name: name == chosen
 
 
-def _marked(marks: Sequence[str], closing: Sequence[bool], as_json: bool, content: Content) -> str:
+def _marked(marks: Sequence[str], closing: Sequence[bool], text: str, as_json: bool, content: Content) -> str:
     """The marks repeated with what belongs under each; one with which the reply is to end stands alone."""
     names = [re.sub(r"\W+", " ", mark).strip() for mark in marks]
     verdict = _is_verdict([n for n, ends in zip(names, closing, strict=True) if not ends])
-    values = {name: _told(name, verdict(name), content) for name in names}
+    values: dict[str, Any] = {name: _told(name, verdict(name), content) for name in names}
+    for name in names:
+        if _is_mapping(name, text):
+            values[name] = dict.fromkeys(_keys(text) or [name], values[name])
     if as_json and all(mark.isidentifier() for mark in marks):
         return json.dumps({name: values[name] for name in names}, ensure_ascii=False)
+    values = {
+        name: one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)
+        for name, one in values.items()
+    }
     parts = []
     for mark, name, ends in zip(marks, names, closing, strict=True):
         if ends:
@@ -134,6 +142,17 @@ def _marked(marks: Sequence[str], closing: Sequence[bool], as_json: bool, conten
         else:
             parts.append(f"{mark}\n{values[name]}")
     return "\n\n".join(parts)
+
+
+def _is_mapping(name: str, text: str) -> bool:
+    """Whether the request describes the field as an object with keys of its own."""
+    return bool(re.search(rf"\b{re.escape(name)}\b\W{{0,8}}\([^)\n]*\bdict\b", text))
+
+
+def _keys(text: str) -> list[str]:
+    """The strings of the last list in the request: what an object's keys are to be."""
+    lists = _LIST.findall(text)
+    return list(dict.fromkeys(re.findall(r"\"([^\"\\]+)\"", lists[-1]))) if lists else []
 
 
 def _told(name: str, is_verdict: bool, content: Content) -> str:
