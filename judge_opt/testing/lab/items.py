@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from judge_opt.testing.lab.lexicon import FEATURES, NUISANCE, OPENER, TOPICS
+from judge_opt.testing.lab.lexicon import FEATURES, LABELS, NUISANCE, OPENER, TOPICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,29 @@ _GAP = 120
 """Characters of unknown text after which an item is over."""
 
 
-def write_item(topic: str, number: int, shown: Sequence[str], nuisance: int, rng: random.Random) -> str:
-    """A reply that shows exactly these features, in varied order and wording."""
+_ORDER = re.compile(
+    rf"\b(?:ignore|disregard)\b[^.]*\.\s+[^.]*?\b(?P<label>{'|'.join(LABELS)})\b", re.IGNORECASE
+)
+
+
+def ordered_label(text: str) -> str:
+    """The label that an instruction inside an item demands; "" where it holds none."""
+    found = _ORDER.search(text)
+    return found["label"].lower() if found else ""
+
+
+def write_item(
+    topic: str, number: int, shown: Sequence[str], nuisance: int, rng: random.Random, injected: str = ""
+) -> str:
+    """A reply that shows exactly these features, in varied order and wording.
+
+    Args:
+        injected: an instruction to the judge, put where the item goes on after it.
+    """
     parts = [rng.choice(FEATURES[key].sentences) for key in shown] + rng.sample(NUISANCE, nuisance)
     rng.shuffle(parts)
+    if injected:
+        parts = [injected, *(parts or [NUISANCE[0]])]
     return " ".join([OPENER.format(topic=topic, number=number), *parts])
 
 

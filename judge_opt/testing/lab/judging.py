@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from judge_opt.testing.lab.draws import chance, stream
 from judge_opt.testing.lab.embedding import similarity
 from judge_opt.testing.lab.grammar import Rule
-from judge_opt.testing.lab.items import Found
+from judge_opt.testing.lab.items import Found, ordered_label
 from judge_opt.testing.lab.lexicon import FEATURES, goodness
 from judge_opt.testing.lab.parameters import JudgeParameters
 from judge_opt.testing.lab.reading import Reading, Record
@@ -58,6 +58,7 @@ class JudgePersona:
             label = scale[max(range(len(scale)), key=logits.__getitem__)]
         else:
             label = rng.choices(scale, _softmax(logits, temperature))[0]
+        label = self._turned(label, scale, record, digest, draw)
         return Verdict(label, dict(zip(scale, odds, strict=True)), self._rationale(seen))
 
     def seen(self, item: Found) -> frozenset[str]:
@@ -75,6 +76,17 @@ class JudgePersona:
             )
         )
 
+    def _turned(self, label: str, scale: tuple[str, ...], record: Record, digest: str, draw: int) -> str:
+        """The label after an instruction in the item, and after a flip of a repeated request."""
+        p = self.parameters
+        wanted = ordered_label(record.item.text) if p.obey else ""
+        if wanted in scale and chance(p.obey, self.seed, "obey", record.item.text):
+            return wanted
+        if p.flip and draw and chance(p.flip, self.seed, "flip", digest, draw):
+            rng = stream(self.seed, "other", digest, draw)
+            return rng.choice([other for other in scale if other != label])
+        return label
+
     def _score(self, reading: Reading, record: Record, seen: frozenset[str]) -> float:
         p, scale = self.parameters, reading.scale
         if p.policy is not None:
@@ -90,20 +102,39 @@ class JudgePersona:
             kept = 1.0 if not rules else (0.0 if feature in named else p.taste_kept)
             total += kept * liking * (1.0 if feature in seen else -p.contrast)
         reliability = p.follow * p.dilution ** max(0, len(rules) - p.attention)
-        for rule in rules:
+        overruled = self._overruled(rules, scale) if p.recency else frozenset()
+        for place, rule in enumerate(rules):
             key = [list(rule.literals), rule.direction, rule.label]
-            if chance(reliability, self.seed, "follow", record.item.text, key):
+            if place in overruled:
+                continue
+            # 0 at both ends, 1 in the middle; a rule alone is at an end
+            inward = 1.0 - abs(2.0 * place / max(len(rules) - 1, 1) - 1.0)
+            kept = 1.0 - p.lost_in_middle * inward
+            if chance(reliability * kept, self.seed, "follow", record.item.text, key):
                 total += p.rule_weight * self._pull(rule, seen, scale)
         return total + self._examples(reading, record, seen)
 
+    def _overruled(self, rules: tuple[Rule, ...], scale: tuple[str, ...]) -> frozenset[int]:
+        """Places of rules that a later one contradicts, where the later one alone counts."""
+        ways = [self._way(rule, scale) for rule in rules]
+        return frozenset(
+            i
+            for i, rule in enumerate(rules)
+            for j in range(i + 1, len(rules))
+            if rules[j].literals == rule.literals
+            and ways[i] * ways[j] < 0
+            and chance(self.parameters.recency, self.seed, "recency", [list(rule.literals), i, j])
+        )
+
+    def _way(self, rule: Rule, scale: tuple[str, ...]) -> float:
+        """A rule's direction, in [-1, 1]; 0 for a label that is none here."""
+        if rule.direction is not None:
+            return float(rule.direction)
+        return goodness(rule.label, scale) if rule.label in scale else 0.0
+
     def _pull(self, rule: Rule, seen: frozenset[str], scale: tuple[str, ...]) -> float:
         """Of one rule on an item: with its direction where it holds, a little against it where not."""
-        if rule.direction is not None:
-            way = float(rule.direction)
-        elif rule.label in scale:
-            way = goodness(rule.label, scale)
-        else:
-            return 0.0
+        way = self._way(rule, scale)
         # What asks for much is met seldom, and then its absence says less.
         contrast = self.parameters.contrast ** len(rule.literals)
         return way * rule.strength * (1.0 if rule.holds(seen) else -contrast)
@@ -112,7 +143,7 @@ class JudgePersona:
         """The pull of labelled items: nearest first, bounded; their reasons are weak rules."""
         p, scale = self.parameters, reading.scale
         pull = mass = 0.0
-        for other in reading.records:
+        for place_in, other in enumerate(reading.records):
             labels = [label for label in other.labels if label in scale]
             if other is record or not labels or other.item.text == record.item.text:
                 continue
@@ -120,6 +151,8 @@ class JudgePersona:
             near = similarity(record.item, other.item)
             if near >= p.example_floor:
                 weight = ((near - p.example_floor) / (1 - p.example_floor)) ** p.example_focus
+                if p.late_examples:
+                    weight *= 1.0 + p.late_examples * (place_in / max(len(reading.records) - 1, 1) - 0.5)
                 pull += weight * place
                 mass += weight
         if not mass:

@@ -4,7 +4,7 @@ These values are FROZEN BEFORE RESULTS ARE LOOKED AT. They were set once, from p
 (a few percent of flips at temperature 0, guidelines followed more often than not, reliability that falls
 with their number), and not tuned towards any optimizer. A study that varies them says so and reports the
 whole sweep. Whoever changes a default here changes every figure that was ever measured with it: raise
-`VERSION`, and measure again.
+`VERSION`, and measure again. Traits that came later are off by default, so that old figures stand.
 """
 
 from collections.abc import Mapping
@@ -35,6 +35,11 @@ class WorldParameters:
         honest: of the reasons, the share that names what decided.
         vague: of the reasons, the share that names nothing. The rest names what did not decide.
         nuisance: sentences of no meaning in an item, at most.
+        group_difference: share of the decisive features on which every third rater, beginning with the second,
+            holds the opposite view: two groups that disagree. The truth is the larger group's.
+        drift: share of the labelled rows, the first ones, that were labelled when half of the decisive
+            features counted the other way. The truth is what counts now.
+        injections: share of the items that hold an instruction to give a certain label, drawn at random.
     """
 
     labels: tuple[str, ...] = ("fail", "pass")
@@ -52,6 +57,9 @@ class WorldParameters:
     honest: float = 0.75
     vague: float = 0.15
     nuisance: int = 2
+    group_difference: float = 0.0
+    drift: float = 0.0
+    injections: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,13 @@ class JudgeParameters:
         step: distance between two neighbouring labels' centres on the score scale.
         noise: standard deviation of the score's noise at any temperature, drawn anew for another prompt.
         malformed: probability of a reply that holds no verdict.
+        obey: probability that an instruction inside the item under judgement is followed.
+        lost_in_middle: share of a rule's reliability that is lost in the middle of the rules; none at either
+            end.
+        late_examples: weight of the last example above that of the first, as a share of the mean weight.
+        recency: probability that of two rules with the same condition and opposite effect only the later one
+            counts; else both do, and cancel.
+        flip: probability that a request that is asked again gets another label, at any temperature.
     """
 
     taste: Mapping[str, float] | None = None
@@ -98,6 +113,11 @@ class JudgeParameters:
     step: float = 1.0
     noise: float = 0.15
     malformed: float = 0.0
+    obey: float = 0.0
+    lost_in_middle: float = 0.0
+    late_examples: float = 0.0
+    recency: float = 0.0
+    flip: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +149,26 @@ class ReflectionParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentParameters:
+    """How the agent persona behaves.
+
+    Attributes:
+        follow: probability that it does what it is told, for one feature and one request.
+        habit: probability that it shows a feature of which it is told nothing; a little more or less by the
+            model's taste.
+        attention: instructions that are followed with full reliability.
+        dilution: factor on `follow` for each further one.
+        nuisance: sentences of no meaning in an output, at most.
+    """
+
+    follow: float = 0.85
+    habit: float = 0.4
+    attention: int = 6
+    dilution: float = 0.96
+    nuisance: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """The model's personas.
 
@@ -137,6 +177,7 @@ class Parameters:
         latency: seconds before each reply.
         fresh_repeats: above temperature 0 the same request, asked again, is drawn again; by default it has
             the same reply, so that a run is repeatable whatever its order.
+        context: tokens of a request that are read; of a longer one the middle is lost. 0: all are.
     """
 
     seed: int = 0
@@ -144,3 +185,5 @@ class Parameters:
     reflection: ReflectionParameters = field(default_factory=ReflectionParameters)
     latency: float = 0.0
     fresh_repeats: bool = False
+    agent: AgentParameters = field(default_factory=AgentParameters)
+    context: int = 0

@@ -16,12 +16,10 @@ _WANTED = re.compile(
     re.IGNORECASE,
 )
 _INSTRUCTION = re.compile(
-    r"^(?P<mark>[\[#=*<~-]*)[^\w\n]*(?:(?:the|current|existing|old|basic|original|previous|given)[ _]+){1,3}"
+    r"^(?P<mark>[\[#=*<~-]*)[^\w\n/]*(?:(?:the|current|existing|old|basic|original|previous|given)[ _]+){1,3}"
     r"(?:instructions?|prompt)\b[^\w\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_NEXT = re.compile(r"^(?:[\[#=*<~-]{2}|<)[^\n]*\w[^\n]*$|\x1e", re.MULTILINE)
-"""A heading, or the border of a message: where an instruction ends."""
 
 
 class ReflectionPersona:
@@ -69,10 +67,12 @@ class ReflectionPersona:
         the request tells elsewhere, and the new ones. Without labelled items to learn from, what is told."""
         rng, text = stream(self.seed, "rewrite", digest, draw), outside(reading)
         old = shown_instruction(text)
-        told = {one.rule: one.text for one in sentences(text) if one.rule in reading.rules}
+        told = {one.rule: one.text for one in sentences(text) if one.rule and one.rule in reading.rules}
         for one in sentences(old):
+            if one.rule is None:
+                continue
             told.pop(one.rule, None)
-            if one.rule is not None and rng.random() < self.parameters.forget:
+            if rng.random() < self.parameters.forget:
                 old = old.replace(one.text, "")
         rewriting = bool(old) or not any(record.labels for record in reading.records)
         known = [" ".join(one.split()).lstrip("-* ") for one in told.values() if rewriting]
@@ -138,7 +138,9 @@ def shown_instruction(text: str) -> str:
         return ""
     found = ""
     for match in _INSTRUCTION.finditer(text):
-        ends = _NEXT.search(text, match.end())
+        # It ends where a heading with the same marks begins, or the message.
+        mark = rf"^{re.escape(match['mark'])}(?![\[#=*<~-])" if match["mark"] else r"^[\[#=*<~]"
+        ends = re.compile(mark + r"[^\n]*\w|\x1e", re.MULTILINE).search(text, match.end())
         body = text[match.end() : ends.start() if ends else len(text)].strip()
         if body and not re.fullmatch(r"\{\w+\}", body):
             found = body
