@@ -184,16 +184,18 @@ class _Run:
         }
         embedder = current_session().embedder(settings.embedder, self.judge.endpoint_of(settings.embedder))
         self.tell("embed the labelled rows")(0, len(rows))
-        vectors = ItemEmbedder(embedder, tuple(weights), weights).embed([r.parts for r in rows])
+        space = ItemEmbedder(embedder, tuple(weights), weights)
+        episodic = EpisodicMemory.remember([episode_of(row, self.judge) for row in rows], space)
         self.tell("embed the labelled rows")(len(rows), len(rows))
-        episodes = [episode_of(row, self.judge) for row in rows]
+        episodes, vectors = episodic.episodes, episodic.vectors
+        self.vectors = vectors
         self.groups = [e.group for e in episodes]
         memory = Memory(
             value_type=value_type,
             embedder=settings.embedder,
             base_url=self.judge.endpoint_of(settings.embedder),
             weights=weights,
-            episodic=EpisodicMemory(episodes, vectors, embedder.name),
+            episodic=episodic,
             shots=settings.shots,
             token_budget=settings.token_budget,
         )
@@ -224,7 +226,7 @@ class _Run:
         fields = {v.name: v.field for v in self.judge.template.variables}
         shown = []
         for i, row in enumerate(rows):
-            recall = memory.recall(memory.episodic.vectors[i], row.example.group)
+            recall = memory.recall(self.vectors[i], row.example.group)
             shown.append([demo(episode, fields) for episode, _ in recall.shown])
         order = np.random.default_rng(self.seed).permutation(len(rows)).tolist()
         first, rest = order[: self.settings.first_rows], order[self.settings.first_rows :]

@@ -95,17 +95,11 @@ def judge_rows(
 
 def episode_of(row: TrainingRow, judge: Judge) -> Episode:
     """A training row as an episode of memory."""
-    votes: dict[str, int] = {}
-    for vote in row.example.votes:
-        label = judge.value_type.text_of(vote.value)
-        votes[label] = votes.get(label, 0) + 1
-    return Episode(
-        id=row.example.id,
-        group=row.example.group,
-        parts=row.parts,
-        gold=row.gold,
-        votes=votes,
-        rationale=row.example.rationale,
+    return Episode.of_votes(
+        row.example.id,
+        row.example.group,
+        row.parts,
+        row.example.votes,
+        judge.value_type,
         missed=not (isinstance(row.judged, Scored) and row.judged.value == row.gold),
-        sources=tuple(v.assessment_id for v in row.example.votes if v.assessment_id),
     )

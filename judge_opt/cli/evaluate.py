@@ -252,7 +252,7 @@ def _interrupted(tally: str, as_json: bool) -> int:
 def _seen(judge: "Judge", result: "EvaluationResult") -> int:
     if judge.memory is None:
         return 0
-    learned = {episode.id for episode in judge.memory.episodic.episodes}
+    learned = set(judge.memory.episodic.ids())
     return sum(row.id in learned for row in result.rows)
 
 

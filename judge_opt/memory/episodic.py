@@ -1,147 +1,132 @@
-"""Episodic memory: labelled examples, found again by what they are like."""
+"""Episodic memory: labelled examples, found again by what they are like. Inside a judge, as data.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+What does not fit in a judge's JSON lives in a file of its own: see `episode_store`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from judge_opt.core.errors import IntegrityError
-from judge_opt.core.results import Value
-from judge_opt.memory.vectors import Vectors
-
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """One labelled example.
-
-    Attributes:
-        id, group: of the trace it came from.
-        parts: variable name to value: what the judge saw of the item.
-        gold: the raters' majority.
-        votes: label (text form) to number of raters.
-        rationale: a rater's reason for the gold value, or None.
-        missed: the untouched judge had it wrong, or could not judge it.
-        sources: assessment ids that it stands on.
-    """
-
-    id: str
-    group: str
-    parts: Mapping[str, Any]
-    gold: Value
-    votes: Mapping[str, int]
-    rationale: str | None = None
-    missed: bool = False
-    sources: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "group": self.group,
-            "parts": dict(self.parts),
-            "gold": self.gold,
-            "votes": dict(self.votes),
-            "rationale": self.rationale,
-            "missed": self.missed,
-            "sources": list(self.sources),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Episode":
-        return cls(**{**data, "sources": tuple(data["sources"])})
+from judge_opt.core.errors import DataError, IntegrityError
+from judge_opt.memory.episode import Cut as Cut
+from judge_opt.memory.episode import Episode as Episode
+from judge_opt.memory.index import ExactIndex
+from judge_opt.memory.retrieval import Candidate, Episodes
+from judge_opt.memory.vectors import PIECES, ItemEmbedder, Vectors
 
 
-class EpisodicMemory:
-    """Episodes with their vectors. The episodes are the truth; the faiss index is built from the vectors
-    when it is first asked, and never stored.
+class EpisodicMemory(Episodes):
+    """Episodes with their vectors, never changed after it was made: learning more makes another one.
+
+    Everything about it depends on the set of its episodes only: rows are held by id, so adding and removing
+    commute, and what is left after a removal is, byte for byte, what was never added to. The index is built
+    from the vectors when it is first asked, and never stored.
 
     Args:
-        episodes: in a fixed order (by id).
-        vectors: shape (n, d), float32, of at most unit length, from an embedder named `embedder`.
+        episodes: in any order; kept sorted by id.
+        vectors: shape (n, d), float32, of at most unit length, from an embedder named `embedder`, in the
+            order of `episodes`.
+        pieces: see `ItemEmbedder`, which made the vectors.
 
     Raises:
         IntegrityError: the numbers of episodes and vectors differ.
+        DataError: two episodes have one id.
     """
 
-    def __init__(self, episodes: Sequence[Episode], vectors: Vectors, embedder: str) -> None:
+    def __init__(
+        self, episodes: Sequence[Episode], vectors: Vectors, embedder: str, pieces: int = PIECES
+    ) -> None:
         if len(episodes) != len(vectors):
             raise IntegrityError(
                 f"Episodic memory holds {len(episodes)} examples but {len(vectors)} vectors.",
                 "Align the judge again.",
             )
-        self.episodes = tuple(episodes)
-        self.vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        order = sorted(range(len(episodes)), key=lambda i: episodes[i].id)
+        self.episodes = tuple(episodes[i] for i in order)
+        for one, other in zip(self.episodes, self.episodes[1:], strict=False):
+            if one.id == other.id:
+                raise DataError(
+                    f"Two examples have the id {one.id!r}.",
+                    "Give each item one id; several raters are votes.",
+                )
+        rows = np.asarray(vectors, dtype=np.float32)
+        self.vectors = np.ascontiguousarray(rows if order == list(range(len(order))) else rows[order])
         self.embedder = embedder
-        self._index: Any = None
+        self.pieces = pieces
+        self._index: ExactIndex | None = None
+        self._groups: dict[str, list[int]] | None = None
+
+    @classmethod
+    def remember(cls, episodes: Sequence[Episode], space: ItemEmbedder) -> "EpisodicMemory":
+        """Embed examples (equal texts once), and note on each which of its texts were too long to embed
+        whole."""
+        vectors = space.embed([episode.parts for episode in episodes])
+        noted = [replace(episode, cuts=space.cuts(episode.parts)) for episode in episodes]
+        return cls(noted, vectors, space.embedder.name, space.pieces)
 
     def __len__(self) -> int:
         return len(self.episodes)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "EpisodicMemory":
+    def __deepcopy__(self, memo: dict[int, object]) -> "EpisodicMemory":
         return self  # never changed after it was made
 
-    def similarities(self, queries: Vectors, k: int) -> tuple[Floats, npt.NDArray[np.int64]]:
-        """Inner products and positions of the `k` nearest episodes, nearest first, shape (n, k)."""
-        if self._index is None:
-            import faiss
+    @property
+    def dimension(self) -> int:
+        return int(self.vectors.shape[1])
 
-            self._index = faiss.IndexFlatIP(self.vectors.shape[1])
-            self._index.add(self.vectors)
-        scores, places = self._index.search(
-            np.ascontiguousarray(queries, dtype=np.float32), min(k, len(self))
-        )
-        # faiss sums in an order that depends on the batch: rounded, so that ties fall alike everywhere.
-        return np.round(scores.astype(np.float64), 5), places
+    def ids(self) -> Iterator[str]:
+        return (episode.id for episode in self.episodes)
 
-    def nearest(
-        self, query: Vectors, k: int, *, not_group: str | None = None, floor: float = -1.0
-    ) -> list[tuple[int, float]]:
-        """(position, similarity) of the `k` nearest episodes, nearest first.
+    def episode(self, key: int) -> Episode:
+        return self.episodes[key]
 
-        Args:
-            query: shape (d,).
-            not_group: leave out episodes of this group: the item itself or its siblings.
-            floor: leave out what is less similar than this: nothing is better than something irrelevant.
+    def plus(self, other: "EpisodicMemory") -> "EpisodicMemory":
+        """This memory with the examples of another one; its version of an example takes the place of ours.
+
+        Raises:
+            IntegrityError: the two were made with different embedding models.
         """
-        siblings = sum(e.group == not_group for e in self.episodes) if not_group is not None else 0
-        scores, places = self.similarities(query[None, :], k + siblings)
-        found = [
-            (int(i), float(s))
-            for s, i in zip(scores[0], places[0], strict=True)
-            if s >= floor and self.episodes[i].group != not_group
-        ]
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:k]
-
-    def examples(
-        self,
-        query: Vectors,
-        k: int,
-        *,
-        not_group: str | None = None,
-        floor: float = 0.2,
-        diversity: float = 0.1,
-    ) -> list[tuple[int, float]]:
-        """Episodes to show the judge: near, but not the same thing over again (maximal marginal relevance,
-        Carbonell and Goldstein, SIGIR 1998), most similar first.
-
-        Args:
-            diversity: weight in [0, 1] of the similarity to what is already chosen.
-        """
-        pool = self.nearest(query, 4 * k, not_group=not_group, floor=floor)
-        chosen: list[tuple[int, float]] = []
-        while pool and len(chosen) < k:
-            best = max(
-                pool,
-                key=lambda c: (
-                    (1 - diversity) * c[1]
-                    - diversity
-                    * max((float(self.vectors[c[0]] @ self.vectors[i]) for i, _ in chosen), default=0.0),
-                    -c[0],
-                ),
+        if not len(other):
+            return self
+        mine, theirs = (self.embedder, self.pieces), (other.embedder, other.pieces)
+        if len(self) and (mine != theirs or self.dimension != other.dimension):
+            raise IntegrityError(
+                f"Examples embedded with {other.embedder} ({other.dimension} dimensions, {other.pieces} pieces) "
+                f"cannot join a memory of {self.embedder} ({self.dimension}, {self.pieces}).",
+                "Embed them with the memory's own embedder.",
             )
-            pool.remove(best)
-            chosen.append(best)
-        return sorted(chosen, key=lambda pair: (-pair[1], pair[0]))
+        rest = self.minus(other.ids())
+        vectors = np.concatenate([rest.vectors, other.vectors]) if len(rest) else other.vectors
+        return EpisodicMemory(rest.episodes + other.episodes, vectors, other.embedder, other.pieces)
+
+    def minus(self, ids: Iterable[str]) -> "EpisodicMemory":
+        """This memory without some examples; ids that it does not hold are passed over."""
+        gone = set(ids)
+        kept = [i for i, episode in enumerate(self.episodes) if episode.id not in gone]
+        if len(kept) == len(self):
+            return self
+        return EpisodicMemory(
+            [self.episodes[i] for i in kept], self.vectors[kept], self.embedder, self.pieces
+        )
+
+    def _candidates(self, query: Vectors, n: int, not_group: str | None) -> list[Candidate]:
+        if not len(self):
+            return []
+        if self._index is None:
+            index = ExactIndex(self.dimension)
+            index.add(np.arange(len(self), dtype=np.int64), self.vectors)
+            self._index = index
+        without = np.asarray(self._siblings(not_group), dtype=np.int64)
+        keys = sorted(self._index.search(query, n, without).tolist())
+        return [Candidate(key, key, self.vectors[key]) for key in keys]
+
+    def _siblings(self, group: str | None) -> list[int]:
+        if group is None:
+            return []
+        if self._groups is None:
+            groups: dict[str, list[int]] = {}
+            for place, episode in enumerate(self.episodes):
+                groups.setdefault(episode.group, []).append(place)
+            self._groups = groups
+        return self._groups.get(group, [])

@@ -11,10 +11,11 @@ from judge_opt.core.errors import IntegrityError
 from judge_opt.core.values import ValueType
 from judge_opt.judges.rendering import item_text
 from judge_opt.judges.verdict import RATIONALE, VERDICT
-from judge_opt.memory.episodic import Episode, EpisodicMemory
+from judge_opt.memory.episode import Episode
 from judge_opt.memory.fusion import Fusion
 from judge_opt.memory.guidelines import Guideline
 from judge_opt.memory.predictors import LinearHead, NeighbourVote
+from judge_opt.memory.retrieval import Episodes
 from judge_opt.memory.vectors import ItemEmbedder, TextEmbedder, Vectors
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +60,7 @@ class Memory:
     value_type: ValueType
     embedder: str
     weights: Mapping[str, float]
-    episodic: EpisodicMemory
+    episodic: Episodes
     guidelines: tuple[Guideline, ...] = ()
     shots: int = 0
     token_budget: int = 3000
@@ -82,7 +83,7 @@ class Memory:
                 f"This memory was built with the embedder {self.episodic.embedder}, not {embedder.name}.",
                 "Name that embedder, or align the judge again.",
             )
-        return ItemEmbedder(embedder, tuple(self.weights), self.weights)
+        return ItemEmbedder(embedder, tuple(self.weights), self.weights, self.episodic.pieces)
 
     def recall(self, vector: Vectors | None, not_group: str | None = None) -> Recall:
         """Args:
@@ -100,17 +101,17 @@ class Memory:
             sources = self.predict(vector, near)
         return Recall(
             self.guidelines,
-            tuple((self.episodic.episodes[i], s) for i, s in reversed(shown)),
+            tuple((self.episodic.episode(i), s) for i, s in reversed(shown)),
             left_out,
             sources,
-            tuple((self.episodic.episodes[i], s) for i, s in near),
+            tuple((self.episodic.episode(i), s) for i, s in near),
         )
 
     def predict(self, vector: Vectors, near: Sequence[tuple[int, float]]) -> dict[str, Floats]:
         """Distributions from the examples alone."""
         sources: dict[str, Floats] = {}
         if self.vote is not None:
-            gold = [label_index(self.value_type, self.episodic.episodes[i]) for i, _ in near]
+            gold = [label_index(self.value_type, self.episodic.episode(i)) for i, _ in near]
             labels = np.asarray(gold, dtype=np.int64)
             sources["neighbours"] = self.vote.of(np.asarray([s for _, s in near]), labels)[None, :]
         if self.head is not None:
@@ -123,10 +124,11 @@ class Memory:
         found = self.episodic.examples(vector, self.shots, not_group=not_group)
         kept, room = [], self.token_budget * CHARS_PER_TOKEN
         for place, similarity in found:
-            room -= len(item_text(dict(self.episodic.episodes[place].parts)))
-            if room < 0:
-                break
-            kept.append((place, similarity))
+            episode = self.episodic.episode(place)
+            size = len(item_text(dict(episode.parts))) + len(episode.rationale or "")
+            if size <= room:  # else it is left out alone: a shorter one may still fit
+                kept.append((place, similarity))
+                room -= size
         return kept, len(found) - len(kept)
 
     def without(self, *, guidelines: bool = False, examples: bool = False, fusion: bool = False) -> "Memory":
