@@ -252,7 +252,7 @@ def _faiss() -> Any:
 
 @contextmanager
 def _threads(n: int) -> Iterator[None]:
-    """faiss's threads for building. Which row goes where does not depend on their number."""
+    """faiss's threads in the calling thread. What is found does not depend on their number."""
     faiss = _faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(n)
@@ -275,6 +275,7 @@ def _found(index: Any, query: Vectors, n: int, parameters: Any) -> Keys:
     if n < 1:
         return np.zeros(0, dtype=np.int64)
     rows = np.ascontiguousarray(query, dtype=np.float32)[None, :]
-    _, keys = index.search(rows, n, params=parameters)
+    with _threads(1):  # more of them wait for each other longer than one works
+        _, keys = index.search(rows, n, params=parameters)
     found: Keys = keys[0][keys[0] >= 0]
     return found

@@ -1,6 +1,7 @@
 """What the rival's episodic memory gets wrong, by the numbers of the list of its faults; here each is right."""
 
 import json
+from dataclasses import dataclass
 
 import alignment_world as world
 import pytest
@@ -16,7 +17,7 @@ from judge_opt.memory.episodic import EpisodicMemory
 from judge_opt.memory.memory import Memory
 from judge_opt.memory.stored import dump_memory, load_memory
 from judge_opt.memory.vectors import ItemEmbedder
-from judge_opt.registry.judges import get_judge
+from judge_opt.registry.judges import get_judge, register
 from judge_opt.testing.fault_server import FaultServer
 from judge_opt.traces import Store
 from judge_opt.traces.schema import Trace
@@ -59,7 +60,9 @@ def test_01_neither_labels_nor_reasons_nor_reprs_are_embedded():
 def test_01_outputs_count():
     space = ItemEmbedder(WordEmbedder(), ["inputs", "outputs"])
     rows = [
-        Episode.of_votes(text, text, {"inputs": "the same question", "outputs": text}, [Vote("a", label)], LABELS)
+        Episode.of_votes(
+            text, text, {"inputs": "the same question", "outputs": text}, [Vote("a", label)], LABELS
+        )
         for text, label in (("comes on thursday", "good"), ("wait please patiently", "bad"))
     ]
     whole = EpisodicMemory.remember(rows, space)
@@ -86,7 +89,7 @@ def test_01_declared_weights_count():
 def labelled(tmp_path):
     """A store with one trace that several people rated, in every way that there is."""
     with Store(tmp_path / "lab.db") as store:
-        store.log_trace(Trace(id="t", inputs={"q": "x"}, outputs="y"))
+        store.add_trace(Trace("t", inputs={"q": "x"}, outputs="y"))
         store.log_feedback("t", "ok", "good", "first thought", rater="ann")
         store.log_feedback("t", "ok", "bad", "second thought", rater="ann")
         store.log_feedback("t", "ok", "bad", "too curt", rater="bo")
@@ -122,11 +125,26 @@ def test_02_reloading_multiplies_nothing(labelled):
     assert (len(whole), whole.episode(0).votes) == (1, {"bad": 2})
 
 
+def test_02_a_rating_that_failed_is_no_label(labelled):
+    @dataclass
+    class Failed:
+        name = "ok"
+        value = None
+        error = "timeout"
+        source_id, source_type = "di", "HUMAN"
+
+    labelled.log_assessment("t", Failed())
+    (row,) = of_store(labelled)
+    assert row.votes == {"bad": 2}
+
+
 def test_02_a_rater_who_takes_the_last_vote_back_leaves_no_example(labelled):
+    labelled.add_trace(Trace("u", outputs="z"))
+    labelled.log_feedback("u", "ok", "good", rater="ann")
     for word in labelled.assessments("t"):
-        if word.current and not word.retracted:
+        if word.votes:
             labelled.retract(word.id)
-    assert of_store(labelled) == []
+    assert [row.id for row in of_store(labelled)] == ["u"]
 
 
 # -- 12: registered judges change with the labels, and are embedded again on loading ---------------------------
@@ -135,11 +153,11 @@ def test_02_a_rater_who_takes_the_last_vote_back_leaves_no_example(labelled):
 def test_12_a_registered_judge_does_not_change_with_later_labels(server, session, tmp_path):
     with Store(session.home / "store.db") as store:
         for row in world.rows(40):
-            store.log_trace(Trace(id=row.id, outputs=row.fields["outputs"]))
+            store.add_trace(Trace(row.id, outputs=row.fields["outputs"]))
             store.log_feedback(row.id, "dated", row.gold, row.votes[0].rationale, rater="ann")
         rows = store.labelled_examples("dated", world.LABELS)
         optimizer = MemAlign(embedder="openai:/embed", guidelines=0)
-        world.judge(server).align(rows, optimizer).register()
+        register(world.judge(server).align(rows, optimizer), home=session.home)
         before = dump_judge(get_judge("dated", home=session.home))
         for row in world.rows(40)[:20]:
             store.log_feedback(row.id, "dated", "bad" if row.gold == "good" else "good", rater="ann")
