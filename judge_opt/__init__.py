@@ -126,6 +126,10 @@ if TYPE_CHECKING:
     from judge_opt.llm.budget import Budget
     from judge_opt.llm.forecast import Estimate, estimate
     from judge_opt.llm.session import Session, current_session, use_session
+    from judge_opt.memory.episode import Episode
+    from judge_opt.memory.episode_store import EpisodeStore
+    from judge_opt.memory.episodic import EpisodicMemory
+    from judge_opt.memory.vectors import ItemEmbedder
     from judge_opt.registry.judges import delete_judge, get_judge, list_judges, list_versions
     from judge_opt.registry.judges import delete_judge as delete_scorer
     from judge_opt.registry.judges import get_judge as get_scorer
@@ -208,6 +212,9 @@ _HOMES = {
     "Criterion": "evaluation.criteria",
     "DataError": "core.errors",
     "EndpointUnreachable": "core.errors",
+    "Episode": "memory.episode",
+    "EpisodeStore": "memory.episode_store",
+    "EpisodicMemory": "memory.episodic",
     "Equivalence": "judges.builtin",
     "Estimate": "llm.forecast",
     "EvaluationComparison": "evaluation.comparison",
@@ -231,6 +238,7 @@ _HOMES = {
     "InputTextList": "labels.inputs",
     "IntegrityError": "core.errors",
     "Interrupted": "align.contract",
+    "ItemEmbedder": "memory.vectors",
     "JSONValid": "judges.checks",
     "Judge": "judges.judge",
     "JudgeOptError": "core.errors",
@@ -408,6 +416,9 @@ __all__ = [
     "Criterion",
     "DataError",
     "EndpointUnreachable",
+    "Episode",
+    "EpisodeStore",
+    "EpisodicMemory",
     "Equivalence",
     "Estimate",
     "EvaluationComparison",
@@ -431,6 +442,7 @@ __all__ = [
     "InputTextList",
     "IntegrityError",
     "Interrupted",
+    "ItemEmbedder",
     "JSONValid",
     "Judge",
     "JudgeOptError",
