@@ -86,6 +86,7 @@ class IndexFile:
                 os.fsync(stream.fileno())
             sha256 = file_sha256(temporary)
             data = self.pointer.with_name(self.pointer.name.removesuffix(".json") + f".{sha256[:16]}.faiss")
+            os.chmod(temporary, 0o644)
             os.replace(temporary, data)
         except BaseException:
             _drop(temporary)
