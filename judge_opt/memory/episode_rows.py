@@ -6,40 +6,22 @@ Each row carries the SHA-256 of its content, compared whenever it is read. What 
 Ids and groups are stored as UTF-8 bytes: text with lone surrogates has bytes too, and bytes sort as text does.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from judge_opt.core.errors import DataError, IntegrityError, JudgeOptError
+from judge_opt.core.errors import DataError, IntegrityError
 from judge_opt.core.hashing import canonical_json
 from judge_opt.core.killpoints import reach
 from judge_opt.memory.episode import Episode
+from judge_opt.memory.episode_database import AGAIN, EpisodeDatabase
 from judge_opt.memory.retrieval import Candidate, Keys
 from judge_opt.memory.vectors import Vectors
 
-SCHEMA = 1
-_TABLES = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE episodes (
-  key INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, grp BLOB NOT NULL, vector BLOB NOT NULL,
-  body BLOB NOT NULL, sha BLOB NOT NULL
-);
-CREATE INDEX episodes_by_group ON episodes (grp);
-CREATE INDEX episodes_by_sha ON episodes (sha);
-CREATE TABLE changes (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL, added INTEGER NOT NULL, sha BLOB NOT NULL
-);
-"""
-_AGAIN = "Restore the file from a backup, or build the memory again from the labels."
 _PART = 500
 
 
@@ -63,81 +45,10 @@ class Changes:
     whole: bool
 
 
-class EpisodeRows:
-    """The rows of one memory. Safe from many threads and many processes at once.
-
-    Args:
-        path: the file; made where it does not exist.
-        embedder: name of the embedding model.
-        dimension: of its vectors.
-        pieces: see `ItemEmbedder`.
-
-    Raises:
-        IntegrityError: the file was made with another embedding model, dimension or number of pieces; is no
-            such file, damaged, or from a newer release.
-    """
-
-    def __init__(self, path: Path, embedder: str, dimension: int, pieces: int) -> None:
-        self.path = Path(path)
-        self.embedder = embedder
-        self.dimension = dimension
-        self.pieces = pieces
-        self._lock = threading.RLock()
-        with self._telling():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False, timeout=60, cached_statements=64
-            )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._begin()
-
-    def _begin(self) -> None:
-        asked = {
-            "schema": str(SCHEMA),
-            "embedder": self.embedder,
-            "dimension": str(self.dimension),
-            "pieces": str(self.pieces),
-        }
-        with self._writing():
-            if not self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-                for statement in _TABLES.split(";\n"):
-                    self._db.execute(statement)
-                start = {**asked, "made": os.urandom(16).hex(), "digest": "0", "count": "0", "trimmed": "0"}
-                self._db.executemany("INSERT INTO about VALUES (?, ?)", start.items())
-        found = self._about()
-        if found.get("schema") != asked["schema"]:
-            raise IntegrityError(
-                f"{self.path}: is no episodic memory of schema {SCHEMA} (schema {found.get('schema')!r}).",
-                "Upgrade judge_opt, or give another file.",
-            )
-        for name, what in (("embedder", "embedding model"), ("dimension", "dimension"), ("pieces", "pieces")):
-            if found.get(name) != asked[name]:
-                raise IntegrityError(
-                    f"{self.path}: this memory was built with {what} {found.get(name)}, not {asked[name]}.",
-                    f"Open it with {found.get(name)}, or build a memory of its own for the other one.",
-                )
+class EpisodeRows(EpisodeDatabase):
+    """The rows of one memory. See `EpisodeDatabase` for how it is opened."""
 
     # -- reading -------------------------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        return int(self._about()["count"])
-
-    @property
-    def digest(self) -> str:
-        """64 hex digits that depend on the set of examples and their vectors only: the sum of the rows'
-        hashes, kept up with every change."""
-        return f"{int(self._about()['digest']):064x}"
-
-    @property
-    def made(self) -> str:
-        """A random name that this file got when it was made: keys mean something in this file only."""
-        return self._about()["made"]
-
-    def version(self) -> int:
-        """Changes when another connection or process has committed."""
-        with self._lock, self._telling():
-            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def candidates(self, keys: Iterable[int]) -> list[Candidate]:
         """The rows under those keys that there are, ties ordered by id.
@@ -237,25 +148,6 @@ class EpisodeRows:
         seq = rows[-1][0] if rows else max(since, trimmed)
         return Changes(seq, digest, before % 2**256, tuple(added), tuple(removed), since >= trimmed)
 
-    @contextlib.contextmanager
-    def moment(self) -> Iterator[None]:
-        """Reads inside see the rows as they were at one moment."""
-        with self._lock, self._telling():
-            if self._db.in_transaction:
-                yield
-                return
-            self._db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self._db.execute("COMMIT")
-
-    def state(self) -> tuple[int, int]:
-        """The last change, and the digest as a number."""
-        with self._lock, self._telling():
-            last = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-            return (last[0] if last else 0), int(self._about()["digest"])
-
     def check(self) -> list[str]:
         """Everything read again: what is wrong, in words; [] where all is right."""
         wrong, total, count, last = [], 0, 0, -1
@@ -351,10 +243,6 @@ class EpisodeRows:
                 "UPDATE about SET value = MAX(CAST(value AS INTEGER), ?) WHERE name = 'trimmed'", (seq,)
             )
 
-    def close(self) -> None:
-        with self._lock, self._telling():
-            self._db.close()
-
     # -- inside --------------------------------------------------------------------------------------------
 
     def _take(self, ids: Sequence[bytes]) -> int:
@@ -377,10 +265,6 @@ class EpisodeRows:
             [(str(int(about["count"]) + rows), "count"), (str(digest), "digest")],
         )
 
-    def _about(self) -> dict[str, str]:
-        with self._lock, self._telling():
-            return dict(self._db.execute("SELECT name, value FROM about").fetchall())
-
     def _rows(self, columns: str, keys: Iterable[int]) -> list[Any]:
         found: list[Any] = []
         with self._lock, self._telling():
@@ -392,37 +276,11 @@ class EpisodeRows:
 
     def _vector(self, key: int, vector: bytes, body: bytes, sha: bytes) -> Vectors:
         if not (isinstance(vector, bytes) and isinstance(body, bytes) and _sha(vector, body) == sha):
-            raise IntegrityError(f"{self.path}: the example of row {key} does not match its hash.", _AGAIN)
+            raise IntegrityError(f"{self.path}: the example of row {key} does not match its hash.", AGAIN)
         return np.frombuffer(vector, dtype="<f4")
 
     def _matrix(self, vectors: Sequence[bytes]) -> Vectors:
         return np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(vectors), self.dimension)
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """SQLite's errors as ours, with the file's name."""
-        try:
-            yield
-        except sqlite3.ProgrammingError:
-            raise
-        except (sqlite3.DatabaseError, OSError) as error:
-            if isinstance(error, sqlite3.OperationalError | OSError) and "malformed" not in str(error):
-                raise JudgeOptError(
-                    f"{self.path}: the episodic memory cannot be read or written ({error}).",
-                    "See that the folder can be written and the disk has room.",
-                ) from error
-            raise IntegrityError(f"{self.path}: the episodic memory is damaged ({error}).", _AGAIN) from error
 
 
 def _bytes(text: str) -> bytes:

@@ -135,7 +135,7 @@ class ApproximateIndex:
         index.cp.seed = _SEED
         index.cp.niter = _ROUNDS
         index.cp.max_points_per_centroid = _POINTS
-        with _threads(os.cpu_count() or 1):
+        with _threads(_builders(len(sample))):
             index.train(np.ascontiguousarray(sample, dtype=np.float32))
         index.set_direct_map_type(faiss.DirectMap.Hashtable)
         self._index: Any = index
@@ -146,7 +146,7 @@ class ApproximateIndex:
 
     def add(self, keys: Keys, vectors: Vectors) -> None:
         if len(keys):
-            with _threads(os.cpu_count() or 1 if len(keys) > 100 else 1):
+            with _threads(_builders(len(keys))):
                 self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), keys)
 
     def remove(self, keys: Keys) -> None:
@@ -240,6 +240,11 @@ def _read(path: Path, described: Mapping[str, Any]) -> Any:
     if int(index.ntotal) != described["rows"]:
         raise ValueError(f"holds {index.ntotal} rows, not {described['rows']}")
     return index
+
+
+def _builders(rows: int) -> int:
+    """Threads for filing so many rows: where there are few, starting threads takes longer than the work."""
+    return (os.cpu_count() or 1) if rows >= 5_000 else 1
 
 
 def _faiss() -> Any:
