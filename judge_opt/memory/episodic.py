@@ -3,12 +3,14 @@
 What does not fit in a judge's JSON lives in a file of its own: see `episode_store`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from judge_opt.core.errors import DataError, IntegrityError
+from judge_opt.core.values import ValueType
+from judge_opt.labels.examples import Vote
 from judge_opt.memory.episode import Cut as Cut
 from judge_opt.memory.episode import Episode as Episode
 from judge_opt.memory.index import ExactIndex
@@ -109,6 +111,20 @@ class EpisodicMemory(Episodes):
         return EpisodicMemory(
             [self.episodes[i] for i in kept], self.vectors[kept], self.embedder, self.pieces
         )
+
+    def keeping(self, keep: Callable[[Vote], bool], value_type: ValueType) -> "EpisodicMemory":
+        """This memory with those votes only that `keep` accepts; an example that is left without a majority
+        goes. Nothing is embedded. See `Episode.keeping`.
+
+        Raises:
+            DataError: a memory of an earlier release, which did not keep single votes.
+        """
+        left = [(i, e.keeping(keep, value_type)) for i, e in enumerate(self.episodes)]
+        kept = [(i, e) for i, e in left if e is not None]
+        if [e for _, e in kept] == list(self.episodes):
+            return self
+        vectors = self.vectors[[i for i, _ in kept]]
+        return EpisodicMemory([e for _, e in kept], vectors, self.embedder, self.pieces)
 
     def _candidates(self, query: Vectors, n: int, not_group: str | None) -> list[Candidate]:
         if not len(self):

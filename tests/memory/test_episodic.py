@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judge_opt.core.errors import DataError, IntegrityError
+from judge_opt.core.values import majority
 from judge_opt.labels.examples import Vote
 from judge_opt.memory.episode import Cut, Episode
 from judge_opt.memory.episodic import EpisodicMemory
@@ -260,6 +261,26 @@ def test_a_departed_rater_takes_the_vote_along_and_the_example_where_it_stands_o
     old = replace(made, ballots=())
     with pytest.raises(DataError, match="did not keep single votes"):
         old.keeping(lambda vote: False, LABELS)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["good", "bad"]), min_size=1, max_size=4), min_size=1, max_size=8),
+    st.integers(0, 3),
+)
+def test_without_a_rater_a_memory_is_one_that_never_had_the_rater(ballots, gone):
+    def whole(raters):
+        rows = []
+        for i, values in enumerate(ballots):
+            votes = [Vote(str(r), v, f"{r} says", f"a{i}-{r}") for r, v in enumerate(values) if r in raters]
+            if majority([v.value for v in votes]) is not None:
+                rows.append(Episode.of_votes(f"e{i}", "g", {"outputs": f"text {i}"}, votes, LABELS))
+        return memory(rows)
+
+    everybody = whole(range(4))
+    left = everybody.keeping(lambda vote: vote.rater != str(gone), LABELS)
+    never = whole(set(range(4)) - {gone})
+    # A tie of all that one vote less resolves was never an example, and is none now.
+    assert stored(left) == stored(never.minus(set(never.ids()) - set(everybody.ids())))
 
 
 def test_two_votes_of_one_rater_and_a_tie_are_refused():
