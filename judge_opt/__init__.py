@@ -8,7 +8,9 @@ The names below are imported when they are first used, so that `import judge_opt
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from judge_opt.align.any_dspy import AnyDSPy
     from judge_opt.align.calibrate import Calibrate
+    from judge_opt.align.chain import Chain
     from judge_opt.align.contract import AlignmentOptimizer, AlignmentResult, Interrupted
     from judge_opt.align.memalign import MemAlign
     from judge_opt.align.named import make_optimizer
@@ -188,6 +190,7 @@ _HOMES = {
     "AgenticJudge": "judges.agentic",
     "AlignmentOptimizer": "align.contract",
     "AlignmentResult": "align.contract",
+    "AnyDSPy": "align.any_dspy",
     "AskOptions": "judges.options",
     "Assessment": "traces.schema",
     "AssessmentSource": "traces.schema",
@@ -196,6 +199,7 @@ _HOMES = {
     "BudgetExceeded": "core.errors",
     "Calibrate": "align.calibrate",
     "Calibration": "judges.calibration",
+    "Chain": "align.chain",
     "CodeCheck": "judges.checks",
     "Completeness": "judges.builtin",
     "ConfigError": "core.errors",
@@ -392,6 +396,7 @@ __all__ = [
     "AgenticJudge",
     "AlignmentOptimizer",
     "AlignmentResult",
+    "AnyDSPy",
     "AskOptions",
     "Assessment",
     "AssessmentSource",
@@ -400,6 +405,7 @@ __all__ = [
     "BudgetExceeded",
     "Calibrate",
     "Calibration",
+    "Chain",
     "CodeCheck",
     "Completeness",
     "ConfigError",

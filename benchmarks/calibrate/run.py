@@ -19,14 +19,15 @@ from judge_opt.align.calibrate import calibrated
 from judge_opt.align.objective import METRICS
 from judge_opt.core.results import Judgement, Scored, Unscored
 from judge_opt.core.values import BOOL, ValueType, preference
+from judge_opt.judges.judge import distribution
 from judge_opt.labels.examples import LabelledExample, Vote
 
 HERE = Path(__file__).parent
-COUNTS = (25, 50, 100, 150)
-SPLITS = 16
+COUNTS = (50, 100, 150)
+SPLITS = 12
 RESAMPLES = 1000
-METRIC = "kappa with every rater"
-LLMBAR_PROMPTS = ("Vanilla", "Metrics_Reference", "Swap_CoT")
+METRICS_USED = ("kappa with every rater", "brier")
+LLMBAR_PROMPTS = ("Vanilla", "Swap_CoT")
 PAIR = preference("1", "2", tie="tie")
 CLEAR = preference("1", "2")
 PACKAGES = ("numpy", "scipy", "scikit-learn")
@@ -121,74 +122,88 @@ def split(rows: Sequence[LabelledExample], n: int, seed: int) -> tuple[list[int]
     return sorted(learn), [i for i in range(len(rows)) if i not in chosen]
 
 
-class Kappa:
-    """`METRIC` on fixed rows as a function of row weights."""
+class OnRows:
+    """A metric on fixed rows as a function of row weights."""
 
     def __init__(
-        self, rows: Sequence[LabelledExample], said: Sequence[Judgement], value_type: ValueType
+        self,
+        metric: str,
+        rows: Sequence[LabelledExample],
+        said: Sequence[Judgement],
+        value_type: ValueType,
     ) -> None:
         labels = value_type.choices()
-        q = np.asarray([[row.soft.get(label, 0.0) for label in labels] for row in rows])
-        f = np.zeros((len(rows), len(labels)))
-        for i, j in enumerate(said):
-            if isinstance(j, Scored):
-                f[i, labels.index(value_type.text_of(j.value))] = 1.0
-        self.q, self.f = q, f
+        self.metric = metric
+        scored = [j for j in said if isinstance(j, Scored)]
+        self.q = np.asarray([[row.soft.get(label, 0.0) for label in labels] for row in rows])
+        self.f = np.zeros((len(rows), len(labels)))
+        for i, j in enumerate(scored):
+            self.f[i, labels.index(value_type.text_of(j.value))] = 1.0
+        self.p = np.asarray([distribution(j, value_type) for j in scored])
 
     def of(self, weights: np.ndarray) -> np.ndarray:
         """One figure for each row of `weights`."""
+        if self.metric == "brier":
+            loss = (self.p**2).sum(axis=1) - 2 * (self.p * self.q).sum(axis=1) + 1
+            return -(weights @ loss) / weights.sum(axis=1)
         table = np.einsum("bi,ik,il->bkl", weights, self.q, self.f)
         table = table / table.sum(axis=(1, 2), keepdims=True)
         right = np.trace(table, axis1=1, axis2=2)
         chance = (table.sum(axis=2) * table.sum(axis=1)).sum(axis=1)
         return (right - chance) / np.maximum(1 - chance, 1e-9)
 
+    def rate(self) -> float:
+        """The rate of the second label that the judge reports: the mean of its probability where that is what
+        was calibrated, else of its verdicts; less the raters' own."""
+        mine = self.p if self.metric == "brier" else self.f
+        return float(mine[:, 1].mean() - self.q[:, 1].mean())
 
-def measure(one: Recorded, n: int) -> dict[str, Any]:
-    """One judge at one number of labels, over `SPLITS` splits."""
-    metric = METRICS[METRIC][0]
+    def agreement(self) -> float:
+        """With a rater drawn by lot."""
+        return float((self.q * self.f).sum(axis=1).mean())
+
+
+def measure(one: Recorded, n: int, name: str) -> dict[str, Any]:
+    """One judge at one number of labels by one metric, over `SPLITS` splits."""
+    metric = METRICS[name][0]
     groups = sorted({row.group for row in one.rows})
     place = {group: g for g, group in enumerate(groups)}
     drawn = np.random.default_rng(7).multinomial(len(groups), [1 / len(groups)] * len(groups), size=RESAMPLES)
     drawn = np.concatenate([np.ones((1, len(groups)), dtype=int), drawn])
     before, after, forced, kept, harmed = [], [], [], 0, 0
-    agree_before, agree_after, rate_before, rate_after = [], [], [], []
+    others: dict[str, list[float]] = {}
     forms: dict[str, int] = {}
     for seed in range(SPLITS):
         learn, rest = split(one.rows, n, seed)
         rest = [i for i in rest if isinstance(one.said[i], Scored)]
-        rows = [one.rows[i] for i in learn]
-        said = [one.said[i] for i in learn]
+        rows, said = [one.rows[i] for i in learn], [one.said[i] for i in learn]
         tried = calibrated(rows, said, one.value_type, metric, seed=seed)
         test, raw = [one.rows[i] for i in rest], [one.said[i] for i in rest]
-        made = raw if tried.calibration is None else [tried.calibration.apply(j, one.value_type) for j in raw]
-        always = raw if tried.proposed is None else [tried.proposed.apply(j, one.value_type) for j in raw]
+        sides = {"before": raw}
+        for side, made in (("after", tried.calibration), ("forced", tried.proposed)):
+            sides[side] = raw if made is None else [made.apply(j, one.value_type) for j in raw]
         weights = drawn[:, [place[row.group] for row in test]].astype(float)
-        figures = [Kappa(test, some, one.value_type).of(weights) for some in (raw, made, always)]
+        figures = []
+        for side, judged in sides.items():
+            on = OnRows(name, test, judged, one.value_type)
+            figures.append(on.of(weights))
+            others.setdefault(f"agreement_{side}", []).append(on.agreement())
+            others.setdefault(f"rate_error_{side}", []).append(abs(on.rate()))
         before.append(figures[0])
         after.append(figures[1])
         forced.append(figures[2])
         kept += tried.calibration is not None
         harmed += bool(figures[1][0] < figures[0][0] - 0.02)
         forms[tried.form] = forms.get(tried.form, 0) + 1
-        for some, agree, rate in ((raw, agree_before, rate_before), (made, agree_after, rate_after)):
-            hits = [
-                row.soft.get(one.value_type.text_of(j.value), 0.0)
-                for row, j in zip(test, some, strict=True)
-                if isinstance(j, Scored)
-            ]
-            agree.append(float(np.mean(hits)))
-            last = one.value_type.choices()[1]
-            said_last = np.mean([j.value in (last, True) for j in some if isinstance(j, Scored)])
-            rate.append(float(said_last - np.mean([row.soft.get(last, 0.0) for row in test])))
     old, new, free = (np.mean(some, axis=0) for some in (before, after, forced))
     low, high = np.nanquantile(new[1:] - old[1:], [0.025, 0.975])
     return {
         "dataset": one.dataset,
         "judge": one.judge,
+        "metric": name,
         "labels": n,
-        "kappa_before": round(float(old[0]), 4),
-        "kappa_after": round(float(new[0]), 4),
+        "before": round(float(old[0]), 4),
+        "after": round(float(new[0]), 4),
         "gain": round(float(new[0] - old[0]), 4),
         "gain_low": round(float(low), 4),
         "gain_high": round(float(high), 4),
@@ -196,10 +211,7 @@ def measure(one: Recorded, n: int) -> dict[str, Any]:
         "kept": kept,
         "splits": SPLITS,
         "lost_more_than_0.02": harmed,
-        "agreement_before": round(float(np.mean(agree_before)), 4),
-        "agreement_after": round(float(np.mean(agree_after)), 4),
-        "rate_error_before": round(float(np.mean(np.abs(rate_before))), 4),
-        "rate_error_after": round(float(np.mean(np.abs(rate_after))), 4),
+        **{key: round(float(np.mean(some)), 4) for key, some in others.items()},
         "forms": forms,
     }
 
@@ -213,12 +225,12 @@ def main() -> None:
     for one in judges(given.data):
         if given.only and one.dataset != given.only:
             continue
-        for n in COUNTS:
-            rows.append(measure(one, n))
+        for n, name in [(n, name) for name in METRICS_USED for n in COUNTS]:
+            rows.append(measure(one, n, name))
             found = rows[-1]
             print(
-                f"{one.dataset:8} {one.judge:26} n={n:3} kappa {found['kappa_before']:.3f} -> "
-                f"{found['kappa_after']:.3f} [{found['gain_low']:+.3f}, {found['gain_high']:+.3f}] "
+                f"{one.dataset:8} {one.judge:26} n={n:3} {name[:5]} {found['before']:.3f} -> "
+                f"{found['after']:.3f} [{found['gain_low']:+.3f}, {found['gain_high']:+.3f}] "
                 f"(no gate {found['gain_without_gate']:+.3f}) kept {found['kept']}/{SPLITS} {found['forms']}",
                 flush=True,
             )
@@ -233,7 +245,7 @@ def main() -> None:
         "surely_harmed": "judges and numbers of labels whose whole interval of the gain is below 0",
         "harm_avoided": "of the loss that calibrating without a gate would cause, the share that it avoids",
         "help_kept": "of the gain where calibrating helps by more than .02, the share that the gate keeps",
-        "splits_lost": "share of all splits that lose more than .02 of kappa",
+        "splits_lost": "share of all splits that lose more than .02",
     }
     checks = [
         check("least_gain", said["least_gain"], min(row["gain"] for row in rows), ">=", -0.01),
@@ -243,7 +255,7 @@ def main() -> None:
         check("splits_lost", said["splits_lost"], lost, "<=", 0.1),
     ]
     command = "python -m benchmarks.calibrate.run --data ../shared/data"
-    write_results(HERE, command, rows, checks, PACKAGES, metric=METRIC)
+    write_results(HERE, command, rows, checks, PACKAGES)
 
 
 def _avoided(harm: Sequence[dict[str, Any]]) -> float:

@@ -29,7 +29,7 @@ from judge_opt.llm.budget import Budget
 from judge_opt.memory.predictors import group_folds
 
 OUTER, INNER = 5, 4
-"""Folds around the choice of a form, and within it."""
+"""Folds around the choice of a form, and within it; at least as many groups are needed."""
 MARGIN = 0.005
 """By how much a later form must be better than one before it."""
 
@@ -161,7 +161,7 @@ def calibrated(
     stands = [against[i] for i in kept]
     plain = _score(metric, labelled, stands, value_type)
     groups = [row.group for row in labelled]
-    if len(set(groups)) < 2 * OUTER:
+    if len(set(groups)) < OUTER:
         why = f"{len(set(groups))} groups of judged rows are too few to test it on"
         nothing = NoHarm(False, plain, None, len(kept), None, why)
         return Tried(None, "untouched", None, nothing, {"untouched": plain}, tuple(against))

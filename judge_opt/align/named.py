@@ -23,6 +23,8 @@ GROUP = "judge_opt.optimizers"
 TRUSTED = "JUDGE_OPT_TRUSTED_PACKAGES"
 """Environment variable: packages, separated by commas, of which a configuration may name classes."""
 OURS = {
+    "dspy": "judge_opt.align.any_dspy:AnyDSPy",
+    "chain": "judge_opt.align.chain:Chain",
     "calibrate": "judge_opt.align.calibrate:Calibrate",
     "memalign": "judge_opt.align.memalign:MemAlign",
     "noop": "judge_opt.align.noop:NoOp",

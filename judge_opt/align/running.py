@@ -153,6 +153,11 @@ class Alignment:
         limit = None if self.budget is None else self.budget.calls
         return None if limit is None else max(0, limit - self.spent.asked)
 
+    @property
+    def refused(self) -> bool:
+        """The budget has refused a call: for code around optimizers that keep errors to themselves."""
+        return self.session.budget is not None and self.session.budget.refused
+
     def affords(self, calls: int) -> bool:
         """True where the budget allows that many more calls."""
         left = self.left()

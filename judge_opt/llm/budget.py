@@ -37,11 +37,17 @@ class Budget:
         self._lock = threading.Lock()
         self._used = Cost()
         self._booked: set[str] = set()
+        self._refused = False
 
     @property
     def used(self) -> Cost:
         """Spent so far, with the reservations of calls in flight."""
         return self._used
+
+    @property
+    def refused(self) -> bool:
+        """A call was refused, and whoever made it may have kept that to itself."""
+        return self._refused
 
     def reserve(self, most: Cost) -> None:
         """Take `most` out of the budget before a request is sent.
@@ -57,6 +63,7 @@ class Budget:
                 ("usd", self.usd, used.usd, most.usd),
             ):
                 if limit is not None and spent + more > limit:
+                    self._refused = True
                     raise BudgetExceeded(
                         f"The budget of {limit:g} {name} is used up: {spent:g} spent or in flight, "
                         f"and the next call may need {more:g}.",
@@ -103,6 +110,11 @@ class Nested(Budget):
     def used(self) -> Cost:
         """What the part used."""
         return self.own.used if self.own is not None else super().used
+
+    @property
+    def refused(self) -> bool:
+        """In either."""
+        return self.whole.refused or (self.own is not None and self.own.refused)
 
     def reserve(self, most: Cost) -> None:
         """As of both budgets; where one refuses, the other keeps nothing."""
