@@ -9,6 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONFIG ?= configs/quickstart.yaml
+WORKERS ?= auto
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 REQUIREMENTS := pyproject.toml constraints.txt Makefile
 
@@ -23,8 +24,13 @@ align: $(VENV)/.local
 
 # MLflow and Hugging Face datasets live in an environment of their own, since their pins are not ours: the
 # tests let MLflow write a real tracking database there, and read it with our importers.
+#
+# WORKERS processes run the tests; by default one a core, at most four, which then need about 8 GB. A worker
+# that is done takes tests over from the other's end, so that files with slow tests do not come last. Numeric
+# libraries get one thread each: the workers are the parallelism.
 test: $(VENV)/.dev $(VENV)/.interop
-	JUDGE_OPT_REQUIRE_INTEROP=1 $(BIN)/python -m pytest
+	JUDGE_OPT_REQUIRE_INTEROP=1 JUDGE_OPT_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+	  $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

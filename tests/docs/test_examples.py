@@ -46,13 +46,10 @@ def test_the_first_example_of_the_readme(tmp_path: Path) -> None:
 
 
 @pytest.mark.local_model
-def test_the_examples_of_the_pages(tmp_path: Path) -> None:
-    found = {page.stem: examples(page) for page in PAGES[1:]}
-    assert any(found.values())
-    for page, codes in found.items():
-        (tmp_path / page).mkdir()
-        for code in codes:
-            run(code, tmp_path / page)
+@pytest.mark.parametrize("page", [page for page in PAGES[1:] if examples(page)], ids=lambda page: page.stem)
+def test_the_examples_of_a_page(page: Path, tmp_path: Path) -> None:
+    for code in examples(page):
+        run(code, tmp_path)
 
 
 def test_the_readme_begins_with_an_example_of_at_most_fourteen_lines() -> None:

@@ -342,8 +342,8 @@ def test_too_many_spans_of_one_trace_are_rejected_and_counted(store):
         ),
         (b"\xff\xff\xff", {"content_type": PROTOBUF_TYPE}, 400, "no OTLP trace request"),
         (b"not gzip", {"Content_Encoding": "gzip"}, 400, "no gzip"),
-        (gzip.compress(b" " * 1_000_000), {"Content_Encoding": "gzip"}, 400, "more than 4000 bytes"),
-        (gzip.compress(b"{}")[:-9], {"Content_Encoding": "gzip"}, 400, "cut off"),
+        (gzip.compress(b" " * 1_000_000, mtime=0), {"Content_Encoding": "gzip"}, 400, "more than 4000 bytes"),
+        (gzip.compress(b"{}", mtime=0)[:-9], {"Content_Encoding": "gzip"}, 400, "cut off"),
     ],
 )
 def test_what_is_refused(store, body, headers, status, words):
