@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import import_module
 
 import pytest
 from hypothesis import given
@@ -82,6 +83,7 @@ def test_a_saved_engine_is_made_again_in_the_current_session(session, server):
 def test_litellm_gets_the_same_contract(session, server, monkeypatch):
     """LiteLLM's own OpenAI-compatible provider, pointed at the server by its environment variable."""
     monkeypatch.setenv("HOSTED_VLLM_API_BASE", server.base_url)
+    import_module("litellm")  # seconds of work, on a busy machine more than the call's deadline
     lm = session.lm("hosted_vllm:/any")
     server.script(Reply(status=503), Reply(text="yes"))
     assert lm("q") == ["yes"] == lm("q")
