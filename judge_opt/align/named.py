@@ -28,6 +28,8 @@ OURS = {
     "calibrate": "judge_opt.align.calibrate:Calibrate",
     "memalign": "judge_opt.align.memalign:MemAlign",
     "noop": "judge_opt.align.noop:NoOp",
+    "gepa": "judge_opt.align.gepa:GEPA",
+    "simba": "judge_opt.align.simba:SIMBA",
 }
 _DOTTED = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
 
