@@ -44,11 +44,12 @@ WORK = Path(tempfile.mkdtemp(prefix="rivals_", dir=MEMORY))
 def arms():
     """Name to function: task to (judge of a row, what was learned). Its attribute `prepare`, where it has one,
     is done before and not counted to alignment: the writing of traces."""
+    import arms_budget
     import arms_dspy
     import arms_mlflow
     import arms_plain
 
-    return arms_plain.ARMS | arms_dspy.ARMS | arms_mlflow.ARMS
+    return arms_plain.ARMS | arms_dspy.ARMS | arms_mlflow.ARMS | arms_budget.ARMS
 
 
 def usage(task):

@@ -26,7 +26,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = []
     with LabProcess(Parameters(fresh_repeats=True)) as server, Rival(log=given.log) as rival:
-        for arm in given.arms or rival.arms:
+        for arm in given.arms or [name for name in rival.arms if not name.endswith(".budget")]:
             for seed in range(9001, 9001 + given.worlds):
                 world = World(seed)
                 held_out = world.held_out(given.held_out)

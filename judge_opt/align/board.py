@@ -213,7 +213,7 @@ def panel(
         limit: calls that may be asked; None: no limit.
     """
     everything = list(range(len(rows)))
-    most = 100 if limit is None else max(40, min(100, limit // 4))
+    most = 100 if limit is None else max(2 * MIN_CLEAN, min(100, limit // 4))
     if len(rows) < 1.5 * most:
         return everything, everything
     by_label: dict[str, list[str]] = {}

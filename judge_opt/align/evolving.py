@@ -89,6 +89,7 @@ class _Evolution:
         self.merged: set[tuple[int, int]] = set()
         self.partner: Form | None = None
         self.passed: set[int] = set()
+        self.buy = search.buys(minibatch)
         self.number = 0
         self.fruitless = 0
         self.stopped = ""
@@ -101,7 +102,7 @@ class _Evolution:
 
     def stop(self, state: Any) -> bool:
         """True where there is no room for another proposal."""
-        cost = 1 + TRIAL + (0 if self.board.crossed else self.minibatch)
+        cost = 1 + TRIAL + (self.minibatch if self.buy and not self.board.crossed else 0)
         if self.failed is not None:
             return True
         if not self.search.affords(cost):
@@ -126,7 +127,7 @@ class _Evolution:
         else:
             self.partner = None
             parent = self._parent(state)
-            rows = sample_to_learn(self.board, parent, self.minibatch, self.rng)
+            rows = sample_to_learn(self.board, parent, self.minibatch, self.rng, self.buy)
         index = next(k for k, c in enumerate(state.program_candidates) if c[TEXT] == parent.text)
         ids = [trainset.all_ids()[self.board.learn.index(i)] for i in rows if i in set(self.board.learn)]
         if not ids:  # a merge where rows for choosing are apart: any row stands for the parent's evaluation

@@ -93,7 +93,7 @@ class GEPA:
                 concurrency=self.concurrency,
             )
             minibatch = self.minibatch or max(4, min(12, len(rows) // 4))
-            cost = minibatch * (not search.board.crossed) + 1 + TRIAL
+            cost = minibatch * (search.buys(minibatch) and not search.board.crossed) + 1 + TRIAL
             if (room := (search.limit - len(search.board.choose)) // cost) < 3:
                 run.warn(
                     f"{search.limit} calls leave room for {max(room, 0)} proposals: a search wants at least 3, "

@@ -14,10 +14,10 @@ DOUBT = 0.9
 """Probability of its verdict from which a judge would hardly say anything else, however often it is asked."""
 
 
-def sample_to_learn(board: Board, parent: Form, most: int, rng: random.Random) -> list[int]:
-    """Rows to reflect on with `parent`, all of whose judgements are bought where they are not known: about half
-    of them rows that it got wrong. Cross-fitted, a line of descent learns from half of the groups at most, and
-    from there on looks at those again."""
+def sample_to_learn(board: Board, parent: Form, most: int, rng: random.Random, buy: bool = True) -> list[int]:
+    """Rows to reflect on with `parent`: about half of them rows that it got wrong. Judgements of `parent` that
+    are not known are bought, unless `buy` is off: then such rows have only what the experts said. Cross-fitted,
+    a line of descent learns from half of the groups at most, and from there on looks at those again."""
     places = list(board.learn)
     if board.crossed:
         fresh = [i for i in places if board.rows[i].group not in parent.learned]
@@ -28,9 +28,10 @@ def sample_to_learn(board: Board, parent: Form, most: int, rng: random.Random) -
     known = [i for i in places if i in parent.said]
     if len(known) < most:
         more = [i for i in places if i not in parent.said][: most - len(known)]
-        board.judge(parent, more, "judge rows to learn from")
+        if buy:
+            board.judge(parent, more, "judge rows to learn from")
         known += more
-    wrong = [i for i in known if board.wrong(parent, i)]
+    wrong = [i for i in known if i in parent.said and board.wrong(parent, i)]
     right = [i for i in known if i not in set(wrong)]
     n_wrong = max(most // 2, most - len(right))
     chosen = wrong[:n_wrong] + right[: most - len(wrong[:n_wrong])]
@@ -50,14 +51,11 @@ def tries(
     known and costs nothing. Where they all say the same and the judge is not sure (or does not tell how sure it
     is), further ones are sampled at `temperature`, each as a repeat of its own, one for each row at a time, until
     two differ."""
-    found = {
-        i: [parent.said[i], *(f.said[i] for f in board.forms if f is not parent and i in f.said)]
-        for i in places
-    }
+    found = {i: [f.said[i] for f in [parent, *board.forms] if i in f.said] for i in places}
     sampler = parent.judge.copy()
     sampler.params = {**sampler.params, "temperature": temperature}
     for sample in range(1, samples + 1):
-        todo = [i for i in places if len(_values(found[i])) == 1 and _in_doubt(parent.said[i])]
+        todo = [i for i in places if len(_values(found[i])) == 1 and _in_doubt(parent.said.get(i))]
         if not todo or not affords(len(todo)):
             break
         with repeat(sample):
@@ -71,7 +69,7 @@ def _values(said: Sequence[Judgement]) -> set[Any]:
     return {one.value if isinstance(one, Scored) else None for one in said}
 
 
-def _in_doubt(judged: Judgement) -> bool:
+def _in_doubt(judged: Judgement | None) -> bool:
     return isinstance(judged, Scored) and (judged.confidence is None or judged.confidence < DOUBT)
 
 

@@ -75,6 +75,12 @@ class Search:
         makes the same plan."""
         return self.run.spent.asked + calls <= self.limit
 
+    def buys(self, minibatch: int) -> bool:
+        """True where the limit has room to judge rows that are only learned from."""
+        if self.board.crossed:
+            return True
+        return self.limit >= len(self.board.choose) + 3 * (minibatch + 1 + 2 * TRIAL)
+
     def begin(self) -> None:
         """Judge the rows for choosing.
 

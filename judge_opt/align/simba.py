@@ -128,6 +128,7 @@ class _Ascent:
         self.strategies = ("rule", "demo") if settings.demos else ("rule",)
         self.record = {name: [1, 2] for name in self.strategies}
         """Strategy to (forms that did better, forms tried), begun at one of two."""
+        self.buy = search.buys(minibatch)
         self.number = 0
         self.fruitless = 0
 
@@ -141,7 +142,7 @@ class _Ascent:
             parents = [self.draw() for _ in range(self.settings.candidates)]
             seen: dict[int, list[tuple[int, list[Judgement]]]] = {}
             for parent in parents:
-                if not self.search.affords(self.minibatch + 1 + TRIAL):
+                if not self.search.affords((self.minibatch if self.buy else 0) + 1 + TRIAL):
                     return "budget"
                 if self.fruitless >= self.settings.patience:
                     return "no progress"
@@ -160,7 +161,7 @@ class _Ascent:
 
     def look(self, parent: Form) -> list[tuple[int, list[Judgement]]]:
         """A mini-batch with what tries of the judge say of each item, those that differ most first."""
-        places = sample_to_learn(self.board, parent, self.minibatch, self.rng)
+        places = sample_to_learn(self.board, parent, self.minibatch, self.rng, self.buy)
         known = tries(
             self.board, parent, places, self.settings.samples, self.settings.temperature, self.search.affords
         )
@@ -174,6 +175,8 @@ class _Ascent:
             else 0.0
             for one in said
         ]
+        if not worth:
+            return 0.0, 0.0, 0.0, place
         best, mean = max(worth), sum(worth) / len(worth)
         return min(worth) - best, -best, mean - best, place
 
@@ -205,6 +208,9 @@ class _Ascent:
         chosen = chosen or list(seen)
         records = []
         for place, said in chosen:
+            if not said:
+                records.append(Record(self.board.rows[place], None))
+                continue
             better, worse = said[0], said[0]
             for one in said[1:]:
                 better = better_of(self.board, place, better, one)[0]
