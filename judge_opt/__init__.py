@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from judge_opt.align.calibrate import Calibrate
     from judge_opt.align.chain import Chain
     from judge_opt.align.contract import AlignmentOptimizer, AlignmentResult, Interrupted
+    from judge_opt.align.gepa import GEPA
     from judge_opt.align.memalign import MemAlign
     from judge_opt.align.named import make_optimizer
     from judge_opt.align.noop import NoOp
     from judge_opt.align.objective import Metric
     from judge_opt.align.running import alignment
+    from judge_opt.align.simba import SIMBA
     from judge_opt.core.errors import (
         BudgetExceeded,
         ConfigError,
@@ -229,6 +231,7 @@ _HOMES = {
     "Feedback": "judges.feedback",
     "Fluency": "judges.builtin",
     "Forecast": "evaluation.outlook",
+    "GEPA": "align.gepa",
     "Guidelines": "judges.builtin",
     "HeldOutRead": "labels.held_out",
     "ImportReport": "traces.importers.report",
@@ -274,6 +277,7 @@ _HOMES = {
     "RetrievalRelevance": "judges.builtin",
     "RetrievalSufficiency": "judges.builtin",
     "Safety": "judges.builtin",
+    "SIMBA": "align.simba",
     "Scored": "core.results",
     "Session": "llm.session",
     "Split": "labels.splits",
@@ -391,8 +395,10 @@ _HOMES = {
 The function is `validate_judges` since `judge_opt.validate` is the package of the statistics."""
 
 __all__ = [
+    "GEPA",
     "NOT_APPLICABLE",
     "PII",
+    "SIMBA",
     "AgenticJudge",
     "AlignmentOptimizer",
     "AlignmentResult",

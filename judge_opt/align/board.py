@@ -8,6 +8,7 @@ split for good.
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -216,21 +217,23 @@ def panel(
     most = 100 if limit is None else max(2 * MIN_CLEAN, min(100, limit // 4))
     if len(rows) < 1.5 * most:
         return everything, everything
-    by_label: dict[str, list[str]] = {}
-    for row in rows:
-        gold = row.gold
-        label = "" if gold is None or not judge.value_type.is_choice else judge.value_type.text_of(gold)
-        by_label.setdefault(label, []).append(row.group)
-    rng, kept = random.Random(f"{seed} panel"), set[str]()
-    for label in sorted(by_label):
-        groups = sorted(set(by_label[label]) - kept)
-        rng.shuffle(groups)
-        want, have = round(most * len(by_label[label]) / len(rows)), 0
-        for group in groups:
-            if have >= want:
-                break
+    labels = [
+        "" if row.gold is None or not judge.value_type.is_choice else judge.value_type.text_of(row.gold)
+        for row in rows
+    ]
+    groups: dict[str, Counter[str]] = {}
+    for row, label in zip(rows, labels, strict=True):
+        groups.setdefault(row.group, Counter())[label] += 1
+    wanted = {label: most * n / len(rows) for label, n in Counter(labels).items()}
+    order, kept = sorted(groups), set[str]()
+    random.Random(f"{seed} panel").shuffle(order)
+    for group in order:
+        # Taken where it brings the labels closer to their shares than it takes them beyond.
+        more = sum(min(n, wanted[label]) - max(0.0, n - wanted[label]) for label, n in groups[group].items())
+        if more > 0:
             kept.add(group)
-            have += by_label[label].count(group)
+            for label, n in groups[group].items():
+                wanted[label] = max(0.0, wanted[label] - n)
     choose = [i for i in everything if rows[i].group in kept]
     learn = [i for i in everything if rows[i].group not in kept]
     return (learn, choose) if learn and choose else (everything, everything)

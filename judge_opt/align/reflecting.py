@@ -22,7 +22,7 @@ from judge_opt.core.text import encodable, fold, printable
 from judge_opt.core.values import ValueType
 from judge_opt.judges.judge import Judge
 from judge_opt.judges.rendering import section, value_text
-from judge_opt.labels.examples import LabelledExample
+from judge_opt.labels.examples import FIELDS, LabelledExample
 from judge_opt.llm.errors import is_fatal
 from judge_opt.memory.guidelines import MAX_CHARS
 
@@ -31,6 +31,7 @@ REASON_CHARS = 400
 _SLOT = re.compile(r"\[\[(\w+)\]\]")
 _FENCE = re.compile(r"```\w*\n(.*)```", re.DOTALL)
 _MARKUP = re.compile(r"</?\s*(inputs|outputs|expectations|trace|conversation)\b|\{\{|\}\}|```", re.IGNORECASE)
+_MARK = re.compile(rf"<(?=[\s/]*({'|'.join(FIELDS)})\b)", re.IGNORECASE)
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -186,8 +187,8 @@ def _judged(judged: Judgement | None, value_type: ValueType) -> str:
 
 
 def line(text: str) -> str:
-    """Somebody's text on one line, cut."""
-    return cut(" ".join(printable(text).split()), REASON_CHARS)
+    """Somebody's text on one line, cut, with marks of an item's parts broken as in the items."""
+    return _MARK.sub("<\u200b", cut(" ".join(printable(text).split()), REASON_CHARS))
 
 
 def cut(text: str, most: int) -> str:

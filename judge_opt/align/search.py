@@ -111,9 +111,12 @@ class Search:
         mean gain is further from 0 than its error, or at `TRIALS` looks. A form that fails is left where it is
         and costs no more."""
         places = self.board.clean(form)
-        cost = 0
+        cost, mean = 0, 0.0
         for look in range(1, TRIALS + 1):
             some = places[: look * TRIAL]
+            more = sum(i not in one.said for one in (form, over) for i in some)
+            if not self.affords(more):
+                break
             cost += self.board.judge(over, some, "try a new form")
             cost += self.board.judge(form, some, "try a new form")
             mean, error = mean_and_error(list(self.board.gains(form, over).values()))
