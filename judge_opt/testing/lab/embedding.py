@@ -8,6 +8,7 @@ import hashlib
 import math
 import re
 from functools import lru_cache
+from operator import mul
 
 from judge_opt.testing.lab.items import Found, find_items
 from judge_opt.testing.lab.lexicon import FEATURES
@@ -29,9 +30,7 @@ def embed(text: str) -> list[float]:
 
 def similarity(a: Found, b: Found) -> float:
     """Cosine of two items' embeddings, in [-1, 1]."""
-    return sum(
-        x * y for x, y in zip(_vector(a.text.lower(), a.shown), _vector(b.text.lower(), b.shown), strict=True)
-    )
+    return sum(map(mul, _vector(a.text.lower(), a.shown), _vector(b.text.lower(), b.shown)))
 
 
 @lru_cache(maxsize=20_000)

@@ -16,6 +16,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from judge_opt.testing.lab.lexicon import FEATURES, LABELS
 
@@ -103,13 +104,19 @@ _END = re.compile(r"[.!?;](?=[\s\"'`)\]]|$)|\n+|\"\s*[,:\]}]|^\s*[-*\u2022]\s+|^
 
 def sentences(text: str) -> list[Sentence]:
     """The sentences of `text` that name features, in order."""
+    return list(_sentences(text))
+
+
+@lru_cache(maxsize=20_000)
+def _sentences(text: str) -> tuple[Sentence, ...]:
+    """What stands between two items is often the same in the next request."""
     found, start = [], 0
     for end in [m.end() for m in _END.finditer(text)] + [len(text)]:
         read = _sentence(text[start:end], start)
         if read is not None:
             found.append(read)
         start = end
-    return found
+    return tuple(found)
 
 
 def _sentence(text: str, start: int) -> Sentence | None:

@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from judge_opt.testing.lab.lexicon import FEATURES, LABELS, NUISANCE, OPENER, TOPICS
 
@@ -79,15 +80,21 @@ def find_items(text: str) -> list[Found]:
     found = []
     for index, opening in enumerate(openings):
         limit = openings[index + 1].start() if index + 1 < len(openings) else len(text)
-        end, shown = opening.end(), set()
-        for sentence in _KNOWN.finditer(text, opening.end(), limit):
-            if sentence.start() - end > _GAP:
-                break
-            end = sentence.end()
-            meaning = _MEANING.get(" ".join(sentence[0].lower().split()))
-            if meaning is not None:
-                shown.add(meaning)
-        found.append(
-            Found(opening.start(), end, " ".join(text[opening.start() : end].split()), frozenset(shown))
-        )
+        length, said, shown = _item(text[opening.start() : limit], opening.end() - opening.start())
+        found.append(Found(opening.start(), opening.start() + length, said, shown))
     return found
+
+
+@lru_cache(maxsize=20_000)
+def _item(text: str, opened: int) -> tuple[int, str, frozenset[str]]:
+    """(length, text with single blanks, features) of the item at the beginning of `text`, whose opening is
+    `opened` characters long. The same items stand in request after request."""
+    end, shown = opened, set()
+    for sentence in _KNOWN.finditer(text, opened):
+        if sentence.start() - end > _GAP:
+            break
+        end = sentence.end()
+        meaning = _MEANING.get(" ".join(sentence[0].lower().split()))
+        if meaning is not None:
+            shown.add(meaning)
+    return end, " ".join(text[:end].split()), frozenset(shown)

@@ -7,8 +7,10 @@ two, and where that is even, by the order that the rest of the text keeps.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from judge_opt.testing.lab.grammar import Rule, Sentence, sentences
@@ -91,7 +93,12 @@ def read(messages: Sequence[Mapping[str, Any]], choices: Sequence[str] = ()) -> 
         messages: OpenAI's, with text content.
         choices: labels that a JSON schema allows.
     """
-    text = joined(messages)
+    return _read(joined(messages), tuple(choices))
+
+
+@lru_cache(maxsize=512)
+def _read(text: str, choices: tuple[str, ...]) -> Reading:
+    """Optimizers ask the same again and again. Whoever gets a reading leaves it as it is."""
     items = find_items(text)
     named = [one for chunk in _between(text, items) for one in _shifted(text, *chunk)]
     rules = tuple(dict.fromkeys(one.rule for one in named if one.rule and not _spoken(text, one.at)))
@@ -163,13 +170,20 @@ def _label_places(text: str, items: Sequence[Found], named: Sequence[Sentence]) 
     barred = [(i.start, i.end) for i in items]
     barred += [(s.start, s.start + len(s.text)) for s in named if s.rule is not None]
     barred += [m.span() for m in _LISTED.finditer(text) if _is_list(m[0])]
-    places = {}
-    for pattern in (_VALUE, _ALONE):
-        for match in pattern.finditer(text):
-            at = match.start("label")
-            if not any(start <= at < end for start, end in barred):
-                places[at] = match["label"].lower()
-    return sorted(places.items())
+    places = {
+        match.start("label"): match["label"].lower()
+        for pattern in (_VALUE, _ALONE)
+        for match in pattern.finditer(text)
+    }
+    barred.sort()
+    kept, furthest, upcoming = [], 0, 0
+    for at, label in sorted(places.items()):
+        while upcoming < len(barred) and barred[upcoming][0] <= at:
+            furthest = max(furthest, barred[upcoming][1])
+            upcoming += 1
+        if at >= furthest:
+            kept.append((at, label))
+    return kept
 
 
 def _is_list(text: str) -> bool:
@@ -190,6 +204,7 @@ def _scale(text: str, items: Sequence[Found], choices: Sequence[str], seen: Sequ
     return min(fitting, key=len) if fitting else ()
 
 
+@lru_cache(maxsize=50_000)
 def _breaks(text: str) -> int:
     """How strongly a stretch of text separates what stands at its two ends."""
     count = 0
@@ -203,7 +218,7 @@ def _breaks(text: str) -> int:
 
 def _costs(text: str, at: int, items: Sequence[Found]) -> tuple[float, float, int]:
     """(breaks to the item before, breaks to the item after, index of the item after)."""
-    after = next((k for k, item in enumerate(items) if item.start > at), len(items))
+    after = bisect_left(items, at + 1, key=lambda item: item.start)
     back = float(_breaks(text[items[after - 1].end : at])) if after else float("inf")
     ahead = float(_breaks(text[at : items[after].start])) if after < len(items) else float("inf")
     return back, ahead, after
@@ -233,7 +248,12 @@ def _owner(text: str, at: int, items: Sequence[Found], before: bool) -> int | No
 def _source(text: str, at: int) -> Source:
     """Whose label or reason stands at `at`: by the nearest word before it that names somebody, on its line,
     on a short line above, or in a heading over it; people's where nobody is named."""
-    lines = text[max(0, at - 600) : at].replace("_", " ").split("\n")
+    return _source_after(text[max(0, at - 600) : at])
+
+
+@lru_cache(maxsize=50_000)
+def _source_after(before: str) -> Source:
+    lines = before.replace("_", " ").split("\n")
     for number, line in enumerate(reversed(lines[-4:])):
         if number and (len(line) > 60 or "\x1e" in line):
             break
