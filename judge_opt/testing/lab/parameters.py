@@ -10,6 +10,7 @@ whole sweep. Whoever changes a default here changes every figure that was ever m
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from judge_opt.testing.lab.embedding import MEANING
 from judge_opt.testing.lab.policy import Policy
 
 VERSION = 1
@@ -178,6 +179,7 @@ class Parameters:
         fresh_repeats: above temperature 0 the same request, asked again, is drawn again; by default it has
             the same reply, so that a run is repeatable whatever its order.
         context: tokens of a request that are read; of a longer one the middle is lost. 0: all are.
+        meaning: what the embedding model knows of features, beside words; 0: nothing.
     """
 
     seed: int = 0
@@ -187,3 +189,4 @@ class Parameters:
     fresh_repeats: bool = False
     agent: AgentParameters = field(default_factory=AgentParameters)
     context: int = 0
+    meaning: float = MEANING

@@ -10,7 +10,7 @@ from judge_opt.core.results import Scored, Value
 from judge_opt.judges.judge import Judge
 from judge_opt.labels.examples import LabelledExample
 from judge_opt.testing.fault_server import FaultServer
-from judge_opt.testing.lab.embedding import embed
+from judge_opt.testing.lab.embedding import MEANING, embed
 from judge_opt.testing.lab.world import World
 
 
@@ -62,13 +62,18 @@ def constant(world: World, train: Sequence[LabelledExample], rows: Sequence[Labe
 
 
 def nearest(
-    world: World, train: Sequence[LabelledExample], rows: Sequence[LabelledExample], k: int = 5
+    world: World,
+    train: Sequence[LabelledExample],
+    rows: Sequence[LabelledExample],
+    k: int = 5,
+    meaning: float = MEANING,
 ) -> float:
-    """The most frequent label of the `k` nearest items of `train`; ties go to the nearest."""
-    known = [(embed(row.fields["outputs"]), row.gold) for row in train if row.gold is not None]
+    """The most frequent label of the `k` nearest items of `train`; ties go to the nearest. `meaning` is the
+    embedding model's (`Parameters`)."""
+    known = [(embed(row.fields["outputs"], meaning), row.gold) for row in train if row.gold is not None]
     found = []
     for row in rows:
-        here = embed(row.fields["outputs"])
+        here = embed(row.fields["outputs"], meaning)
         near = sorted(known, key=lambda one: -sum(x * y for x, y in zip(here, one[0], strict=True)))[:k]
         found.append(Counter(label for _, label in near).most_common(1)[0][0])
     return _agreement(world, rows, found)

@@ -10,10 +10,13 @@ import math
 import re
 import threading
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from judge_opt.core.hashing import content_hash
 from judge_opt.testing.fault_server import FaultServer, Recorded, Reply
+from judge_opt.testing.lab.agent import AgentPersona
 from judge_opt.testing.lab.draws import chance
 from judge_opt.testing.lab.embedding import embed
 from judge_opt.testing.lab.judging import JudgePersona, Verdict
@@ -23,7 +26,7 @@ from judge_opt.testing.lab.reflecting import ReflectionPersona
 from judge_opt.testing.lab.replies import Content, choices_of, most_items, schema_of, write
 from judge_opt.testing.lab.sources import sources
 
-JUDGE, REFLECTION, EMBEDDER = "sim-judge", "sim-reflect", "sim-embed"
+JUDGE, REFLECTION, EMBEDDER, AGENT = "sim-judge", "sim-reflect", "sim-embed", "sim-agent"
 """Models that are served. Any other name is the judge where the request wants a verdict of an item, and the
 reflection where it wants rules."""
 
@@ -37,7 +40,7 @@ class LabServer(FaultServer):
         parameters: the personas' traits.
 
     Attributes:
-        asked: "judge", "reflect" or "embed" to the number of requests that were answered.
+        asked: "judge", "reflect", "agent" or "embed" to the number of requests that were answered.
         keep_requests: whether `requests` grows; off for long runs.
 
     Every client's use is counted apart, by the key that it sends: `GET /v1/usage` with the same key tells
@@ -46,8 +49,8 @@ class LabServer(FaultServer):
     """
 
     def __init__(self, parameters: Parameters | None = None) -> None:
-        super().__init__(self._answer, embed)
         self.parameters = parameters or Parameters()
+        super().__init__(self._answer, partial(embed, meaning=self.parameters.meaning))
         self.asked: Counter[str] = Counter()
         self.keep_requests = True
         self._repeats: Counter[tuple[str, str]] = Counter()
@@ -55,6 +58,7 @@ class LabServer(FaultServer):
         self._client = threading.local()
         self._judge = JudgePersona(self.parameters.judge, self.parameters.seed)
         self._reflection = ReflectionPersona(self.parameters.reflection, self.parameters.seed)
+        self._agent = AgentPersona(self.parameters.agent, self.parameters.seed)
 
     def forget(self) -> None:
         """Drop the requests that were recorded, and the counts."""
@@ -92,28 +96,32 @@ class LabServer(FaultServer):
 
     def _answer(self, body: dict[str, Any]) -> Reply:
         schema = schema_of(body)
-        reading = read(body["messages"], choices_of(schema))
+        reading = read(shortened(body["messages"], self.parameters.context), choices_of(schema))
         temperature = float(body.get("temperature") or 0.0)
         digest = content_hash([body["messages"], temperature, body.get("seed")])
         persona = self._persona(body, reading)
         with self._lock:
             self.asked[persona] += 1
             asked_before = (self._client.key, digest)
-            first = self._repeats[asked_before] if self.parameters.fresh_repeats and temperature > 0 else 0
+            fresh = (self.parameters.fresh_repeats and temperature > 0) or self.parameters.judge.flip > 0
+            first = self._repeats[asked_before] if fresh else 0
             self._repeats[asked_before] += 1
         count = int(body.get("n") or 1)
         choices = []
         for draw in range(first * count, (first + 1) * count):
             if persona == "judge":
                 choices.append(self._judged(body, reading, digest, temperature, draw))
+            elif persona == "agent":
+                said = self._agent.write(body["messages"], digest, draw)
+                choices.append((self._written(body, reading, Content(text=said)), None))
             else:
                 choices.append((self._reflected(body, reading, digest, draw), None))
         return self._reply(body, choices)
 
     def _persona(self, body: dict[str, Any], reading: Reading) -> str:
         name = str(body.get("model", "")).rsplit("/", 1)[-1]
-        if name in (JUDGE, REFLECTION):
-            return "judge" if name == JUDGE else "reflect"
+        if name in (JUDGE, REFLECTION, AGENT):
+            return {JUDGE: "judge", REFLECTION: "reflect", AGENT: "agent"}[name]
         unlabelled = any(not record.labels for record in reading.records)
         return "reflect" if not unlabelled and _WANTS_RULES.search(outside(reading)) else "judge"
 
@@ -169,6 +177,24 @@ class LabServer(FaultServer):
             "usage": usage,
         }
         return Reply(raw=json.dumps(answer).encode(), delay=self.parameters.latency)
+
+
+def shortened(messages: Sequence[Mapping[str, Any]], tokens: int) -> Sequence[Mapping[str, Any]]:
+    """The messages as far as they are read: of a request longer than `tokens` (0: no limit) the middle is lost."""
+    excess = sum(len(str(m.get("content") or "")) for m in messages) - 4 * tokens
+    if not tokens or excess <= 0:
+        return messages
+    kept, before = [], 0
+    total = excess + 4 * tokens
+    start, end = 2 * tokens, total - 2 * tokens
+    for message in messages:
+        text = str(message.get("content") or "")
+        head, tail = max(0, start - before), max(0, end - before)
+        kept.append(
+            {**message, "content": text[:head] + text[max(head, tail) :] if head < len(text) else text[tail:]}
+        )
+        before += len(text)
+    return kept
 
 
 def _tokens(text: Any) -> int:

@@ -21,7 +21,7 @@ from judge_opt.testing.lab.reading import read
 
 QUIET = Parameters(judge=JudgeParameters(noise=0.0))
 SOURCES = sorted(Path(lab.__file__).parent.glob("*.py"))
-CLIENT_SIDE = {"world.py", "references.py", "__init__.py"}
+CLIENT_SIDE = {"world.py", "families.py", "references.py", "__init__.py"}
 
 
 @pytest.fixture
