@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from judge_opt.align.calibrate import Calibrate
     from judge_opt.align.chain import Chain
     from judge_opt.align.contract import AlignmentOptimizer, AlignmentResult, Interrupted
+    from judge_opt.align.distil import DistilToSmall
     from judge_opt.align.gepa import GEPA
     from judge_opt.align.memalign import MemAlign
     from judge_opt.align.named import make_optimizer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from judge_opt.align.objective import Metric
     from judge_opt.align.running import alignment
     from judge_opt.align.simba import SIMBA
+    from judge_opt.align.suggest import suggest
     from judge_opt.core.errors import (
         BudgetExceeded,
         ConfigError,
@@ -217,6 +219,7 @@ _HOMES = {
     "CredentialsError": "core.errors",
     "Criterion": "evaluation.criteria",
     "DataError": "core.errors",
+    "DistilToSmall": "align.distil",
     "EndpointUnreachable": "core.errors",
     "Episode": "memory.episode",
     "EpisodeStore": "memory.episode_store",
@@ -382,6 +385,7 @@ _HOMES = {
     "set_trace_tag": "traces.fluent",
     "soft_scores": "validate.soft_labels",
     "start_span": "traces.fluent",
+    "suggest": "align.suggest",
     "to_pandas": "traces.exporters.tables",
     "trace": "traces.fluent",
     "transferred_rate": "validate.corrected",
@@ -427,6 +431,7 @@ __all__ = [
     "CredentialsError",
     "Criterion",
     "DataError",
+    "DistilToSmall",
     "EndpointUnreachable",
     "Episode",
     "EpisodeStore",
@@ -589,6 +594,7 @@ __all__ = [
     "set_trace_tag",
     "soft_scores",
     "start_span",
+    "suggest",
     "to_pandas",
     "trace",
     "transferred_rate",
