@@ -47,7 +47,7 @@ class ItemEmbedder:
             embedded in pieces.
         parts: the parts' names, in order; the result has len(parts) * d dimensions.
         weights: one a part, not negative; equal by default.
-        pieces: most pieces of one text that are embedded; 1 truncates to the model's window.
+        pieces: most pieces of one text that are embedded; 1 leaves it to the model to truncate.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ItemEmbedder:
         for item in items:
             row = []
             for part in self.parts:
-                chosen = _spread(self._whole(item, part), self.pieces)
+                chosen = _spread(self._pieces(item, part), self.pieces)
                 row.append([(asked.setdefault(piece, len(asked)), len(piece)) for piece in chosen])
             places.append(row)
         known = self.embedder.embed(list(asked)) if asked else np.zeros((0, 1), dtype=np.float32)
@@ -87,27 +87,29 @@ class ItemEmbedder:
         """Part name to how it was embedded, for the parts that are longer than the model's window."""
         found: dict[str, Cut] = {}
         for part in self.parts:
-            whole = self._whole(item, part)
-            if len(whole) > 1:
-                chars = len(encodable(value_text(item[part])))
-                found[part] = Cut(chars, len(whole), min(len(whole), max(self.pieces, 1)))
+            if item.get(part) is None or not isinstance(self.embedder, Windowed):
+                continue
+            text = encodable(value_text(item[part]))
+            whole = len(self.embedder.pieces(text))
+            if whole > 1:
+                found[part] = Cut(len(text), whole, min(whole, max(self.pieces, 1)))
         return found
 
-    def _whole(self, item: Mapping[str, Any], part: str) -> list[str]:
+    def _pieces(self, item: Mapping[str, Any], part: str) -> list[str]:
         """All pieces of a part; [] where the item lacks it."""
         value = item.get(part)
         if value is None:
             return []
         text = encodable(value_text(value))
-        return self.embedder.pieces(text) if isinstance(self.embedder, Windowed) else [text]
+        if self.pieces > 1 and isinstance(self.embedder, Windowed):
+            return self.embedder.pieces(text)
+        return [text]
 
 
 def _spread(pieces: list[str], most: int) -> list[str]:
     """At most `most` of the pieces, the first and the last among them, evenly spread."""
-    if len(pieces) <= most:
+    if len(pieces) <= most or most <= 1:
         return pieces
-    if most <= 1:
-        return pieces[:1]
     return [pieces[round(i * (len(pieces) - 1) / (most - 1))] for i in range(most)]
 
 
