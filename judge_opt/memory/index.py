@@ -28,7 +28,7 @@ Keys = npt.NDArray[np.int64]
 logger = logging.getLogger(__name__)
 EXACT_ROWS = 20_000
 _MOST_LISTS = 4096
-_PROBES = 48
+_PROBES = 40
 """Lists that a search looks at: a recall of at least .95 at any size (benchmarks/memory)."""
 _POINTS = 64
 """Rows a centre to learn it from."""
