@@ -102,7 +102,7 @@ def build(home: Path, n: int) -> dict[str, Any]:
     found: dict[str, Any] = {"rows_begun_at": begun, **clock.seconds("rows")}
     clock = Clock()
     store.rebuild()
-    found |= clock.seconds("index") | memory("build") | {"index": store.describe()}
+    found |= clock.seconds("index") | memory("build")
     store.close()
     found["rows_mib"] = round((home / f"{n}.db").stat().st_size / 2**20, 1)
     files = home.glob(f"{n}.db.index.*.faiss")
@@ -126,7 +126,7 @@ def query(home: Path, n: int) -> dict[str, Any]:
     found |= each(lambda i: store.nearest(asked[i], K, not_group=f"g{i}"), len(asked), "query_not_group")
     found |= each(lambda i: store.examples(asked[i], 3), len(asked), "examples")
     ids = [{int(store.episode(key).id[1:]) for key, _ in answers[i]} for i in range(len(asked))]
-    return found | {"recall": recall(ids, truth)} | memory("query")
+    return found | {"recall": recall(ids, truth), "index": store.describe()} | memory("query")
 
 
 def change(home: Path, n: int) -> dict[str, Any]:
