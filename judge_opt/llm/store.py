@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 
 from judge_opt.core.errors import IntegrityError, JudgeOptError
+from judge_opt.core.forks import no_fork
 from judge_opt.core.hashing import canonical_json
 from judge_opt.core.killpoints import reach
 from judge_opt.llm.commits import Entry, GroupCommit
@@ -243,7 +244,7 @@ class CallStore:
     def _write(self, batch: Sequence[Entry]) -> None:
         """One transaction for `batch` and for the cache hits that are held."""
         hits: list[tuple[Any, ...]] = []
-        with self._database(writing=True) as db:
+        with no_fork(), self._database(writing=True) as db:
             before = db.total_changes
             try:
                 while self._held and len(hits) < _HITS_HELD:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from judge_opt.core.errors import Conflict, IntegrityError, JudgeOptError, NotFound, UsageError
+from judge_opt.core.forks import no_fork
 from judge_opt.core.killpoints import reach
 
 BUSY_SECONDS = 60.0
@@ -131,7 +132,8 @@ class Database:
             Conflict: another process held the lock for more than a minute.
         """
         engine = self._live().execution_options(judge_opt_begin=_WRITE)
-        with self._errors(), self._one_at_a_time, engine.begin() as connection:
+        whole = no_fork() if self._sqlite else nullcontext()
+        with self._errors(), self._one_at_a_time, whole, engine.begin() as connection:
             yield connection
             reach("database.commit")
         reach("database.committed")

@@ -129,8 +129,7 @@ class TraceWriter:
             by_store.setdefault(id(target), (target, []))[1].append(trace)
         for target, traces in by_store.values():
             try:
-                with _inserting:
-                    target.add_traces(traces)
+                target.add_traces(traces)
             except DataError:
                 if len(traces) == 1:
                     raise
@@ -196,29 +195,10 @@ def writer() -> TraceWriter:
     return _writer
 
 
-_inserting = threading.Lock()
-"""Held while a trace is written. SQLite keeps its locks in the process's memory: a child that is forked in
-the middle of a write would see the file locked for ever, so a fork waits for the write."""
-
-
-_held = False
-
-
-def _before_fork() -> None:
-    global _held
-    _held = _inserting.acquire(timeout=60)
-
-
-def _after_fork_in_parent() -> None:
-    if _held:
-        _inserting.release()
-
-
 def _after_fork_in_child() -> None:
     """The parent's traces are the parent's to write, and its thread is not here."""
-    global _writer, _inserting
+    global _writer
     _writer = TraceWriter()
-    _inserting = threading.Lock()
 
 
 def flush_traces() -> None:
@@ -239,7 +219,5 @@ def _at_exit() -> None:
         log.error("%d trace(s) are lost: %s", writer().waiting(), error)
 
 
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)
+os.register_at_fork(after_in_child=_after_fork_in_child)
 atexit.register(_at_exit)

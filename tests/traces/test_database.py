@@ -1,8 +1,12 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+import judge_opt
 from judge_opt.core.errors import IntegrityError, JudgeOptError, NotFound, UsageError
 from judge_opt.traces import Database, Store, Trace
 from judge_opt.traces.migrate import FOLDER, HEAD, VERSION_TABLE, all_tables
@@ -112,4 +116,36 @@ except JudgeOptError as error:
 """
     out, err = child(code, file).communicate(timeout=120)
     assert "what was stored before is intact. Free some space" in out, err
+    assert [trace.id for trace in Store(file).iter_traces()] == ["before"]
+
+
+def test_a_read_only_folder_is_named_and_can_still_not_be_half_written(file):
+    """Root may write anywhere, so the child gives up that right (setpriv is in util-linux, as prlimit is)."""
+    with Store(file) as store:
+        store.add_trace(Trace("before"))
+    code = """
+import sys
+from judge_opt.core.errors import JudgeOptError
+from judge_opt.traces import Store, Trace
+try:
+    Store(sys.argv[1]).add_trace(Trace("after"))
+except JudgeOptError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code, str(file)]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--bounding-set", "-dac_override", *command]
+    root = str(Path(judge_opt.__path__[0]).parent)
+    file.chmod(0o444)
+    file.parent.chmod(0o555)
+    try:
+        environment = {**os.environ, "PYTHONPATH": root}
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, env=environment, check=False
+        )
+    finally:
+        file.parent.chmod(0o755)
+        file.chmod(0o644)
+    assert "cannot be opened for writing" in done.stdout, done.stderr
+    assert "Check the path and its permissions" in done.stdout
     assert [trace.id for trace in Store(file).iter_traces()] == ["before"]
