@@ -117,6 +117,9 @@ def _label(schema: "LabelSchema") -> Any:
                 return choices[int(said) - 1][1]
             if not said:
                 continue
+            if key is not None:
+                _say(f"{said!r} is no answer here: 1 to {len(choices)}, s, r or q.")
+                continue
             try:
                 return schema.check(_value(said, schema))
             except DataError as error:

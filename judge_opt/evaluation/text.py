@@ -85,26 +85,21 @@ def comparison_text(comparison: "EvaluationComparison") -> str:
     ]
     if left:
         head.append(f"left out: {', '.join(left)}")
-    rows = [["judge", "rows", a, b, "difference", "p", "p (Holm)", "test"]]
+    lines = [*head, ""]
     for one in comparison.judges:
-        for n, shift in enumerate(one.differences):
-            first = n == 0
-            rows.append(
-                [
-                    f"{one.judge}/{shift.name}",
-                    str(one.n_pairs),
-                    shift.a.text("number"),
-                    shift.b.text("number"),
-                    shift.difference.text("number"),
-                    _p(one.p_value) if first else "",
-                    _p(one.p_adjusted) if first else "",
-                    (one.test or "") if first else "",
-                ]
-            )
-    lines = [*head, "", *aligned(rows), ""]
-    lines += [printable(one.verdict) for one in comparison.judges]
+        p = f"p = {_p(one.p_value)}" if one.p_value is None or one.p_value >= 0.001 else "p < 0.001"
+        corrected = f", with Holm's correction {_p(one.p_adjusted)}" if len(comparison.judges) > 1 else ""
+        tested = f"; {one.test}: {p}{corrected}" if one.test else ""
+        lines.append(printable(f"{one.judge}: {one.n_pairs} rows that both judged{tested}"))
+        rows = [["", a, b, "difference"]]
+        rows += [
+            [shift.name, shift.a.text("number"), shift.b.text("number"), shift.difference.text("number")]
+            for shift in one.differences
+        ]
+        lines += [f"  {line}" for line in aligned(rows)]
+        lines += [printable(one.verdict), ""]
     lines += [printable(note) for note in comparison.notes]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def _p(value: float | None) -> str:

@@ -170,6 +170,8 @@ def test_one_key_answers_on_a_terminal(judge_opt, store, tmp_path, key, value):
         seen = seen.split(text, 1)[1]
 
     until(b"s: cannot judge it")
+    os.write(primary, b"x")
+    until(b"'x' is no answer here: 1 to ")
     os.write(primary, key)
     until(b"why (Enter for nothing)")
     os.write(primary, b"because\n")

@@ -237,3 +237,20 @@ def rude_agent(question: str) -> dict[str, str]:
 
 def kind_agent(question: str) -> dict[str, str]:
     return {"reply": f"{question} Wait, please."}
+
+
+def test_the_text_fits_a_terminal_of_80_columns(session):
+    def polite(outputs: str) -> bool:
+        return "please" in outputs
+
+    for run_id, every in (("before", 3), ("after", 1)):
+        some = [
+            {"id": f"r{n}", "inputs": {"q": n}, "outputs": "please" if n % every == 0 else "no"}
+            for n in range(12)
+        ]
+        result = evaluate(some, polite, run_id=run_id)
+    text = str(compare("before", result))
+    assert max(map(len, text.splitlines())) <= 80, text
+    assert "polite: 12 rows that both judged" in text
+    assert "  mean  0.33 (0.14 to 0.61)  1.00 (0.76 to 1.00)  0.67" in text
+    assert "Holm" not in text  # one judge: nothing to correct
