@@ -72,7 +72,7 @@ def one_world(seed: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=24)
+    parser.add_argument("--worlds", type=int, default=6)
     given = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for seed in range(given.worlds):
@@ -101,7 +101,7 @@ def main() -> None:
         best = next(s for s in summary if s["optimizer"] == name and s["way"] == "all")
         what = f"{name}: mean kappa over random, all ways together"
         checks.append(check(f"gain_{name.replace(' ', '_')}", what, best["gain"], ">=", 0.0))
-    command = "python -m benchmarks.suggest.run"
+    command = f"python -m benchmarks.suggest.run --worlds {given.worlds}"
     write_results(HERE, command, rows, checks, ("numpy", "scipy", "scikit-learn"), summary=summary)
 
 
