@@ -8,6 +8,7 @@ import typer
 
 from judge_opt.cli import (
     align,
+    bench,
     compare,
     doctor,
     evaluate,
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command("align", epilog=align.EXIT_CODES)(align.align)
 app.command("evaluate", epilog=evaluate.EXIT_CODES)(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("bench")(bench.bench)
 app.command("judge")(judge.judge)
 app.add_typer(label.app, name="label")
 app.add_typer(queue.app, name="queue")

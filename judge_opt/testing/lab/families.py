@@ -130,6 +130,8 @@ CONTROLS = {
 }  # fmt: skip
 """Worlds in which something is known beforehand of what must, or must not, happen."""
 
+TRIAL = Family("trial", "default worlds to try things in; no part of the comparison", 1, WorldParameters())
+
 PROTOCOL = {
     "labels": [10, 20, 50, 200],
     "worlds": {"10": 20, "20": 20, "50": 50, "200": 20},

@@ -53,12 +53,13 @@ class LabProcess:
         if self._child.stdout is not None:
             self._child.stdout.close()
 
-    def usage(self, key: str = "") -> dict[str, dict[str, int]]:
+    def usage(self, key: str | None = "") -> dict[str, dict[str, int]]:
         """See `LabServer.usage`."""
         address = urlsplit(self.base_url)
         connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=60)
         try:
-            connection.request("GET", address.path + "/usage", headers={"Authorization": f"Bearer {key}"})
+            which = "/usage/all" if key is None else "/usage"
+            connection.request("GET", address.path + which, headers={"Authorization": f"Bearer {key}"})
             found: dict[str, dict[str, int]] = json.loads(connection.getresponse().read())
         finally:
             connection.close()

@@ -44,8 +44,8 @@ class LabServer(FaultServer):
         keep_requests: whether `requests` grows; off for long runs.
 
     Every client's use is counted apart, by the key that it sends: `GET /v1/usage` with the same key tells
-    calls and tokens by model. Repeats of a request are counted by key too, so that clients of one server
-    do not change each other's replies.
+    calls and tokens by model, `GET /v1/usage/all` those of all clients together. Repeats of a request are
+    counted by key too, so that clients of one server do not change each other's replies.
     """
 
     def __init__(self, parameters: Parameters | None = None) -> None:
@@ -72,6 +72,9 @@ class LabServer(FaultServer):
         if record.method == "GET" and record.path.endswith("/usage"):
             super().received(record)
             return Reply(raw=json.dumps(self.usage(key)).encode())
+        if record.method == "GET" and record.path.endswith("/usage/all"):
+            super().received(record)
+            return Reply(raw=json.dumps(self.usage(None)).encode())
         if record.path.endswith("/embeddings"):
             texts = record.body["input"]
             read_in = sum(_tokens(text) for text in ([texts] if isinstance(texts, str) else texts))
@@ -84,10 +87,15 @@ class LabServer(FaultServer):
                 self.requests.clear()
         return reply
 
-    def usage(self, key: str = "") -> dict[str, dict[str, int]]:
-        """Model to calls, prompt_tokens and completion_tokens, of the clients that sent `key`."""
+    def usage(self, key: str | None = "") -> dict[str, dict[str, int]]:
+        """Model to calls, prompt_tokens and completion_tokens, of the clients that sent `key`; None: of all."""
+        found: dict[str, Counter[str]] = {}
         with self._lock:
-            return {model: dict(count) for model, count in sorted(self._usage.get(key, {}).items())}
+            for client, models in self._usage.items():
+                for model, count in models.items():
+                    if key is None or client == key:
+                        found.setdefault(model, Counter()).update(count)
+        return {model: dict(count) for model, count in sorted(found.items())}
 
     def _book_use(self, model: str, read_in: int, written: int) -> None:
         with self._lock:

@@ -142,8 +142,12 @@ class World:
 
     def judge(self, server: FaultServer, instructions: str = "", name: str = "lab") -> Judge:
         """An untouched judge that asks `server`, with further text after its instructions."""
+        return self.judge_at(server.base_url, instructions, name)
+
+    def judge_at(self, base_url: str, instructions: str = "", name: str = "lab") -> Judge:
+        """As `judge`, by the server's address."""
         text = f"{TASK}\n{instructions}" if instructions else TASK
-        return make_judge(name, text, f"openai:/{JUDGE}", self.value_type, base_url=server.base_url)
+        return make_judge(name, text, f"openai:/{JUDGE}", self.value_type, base_url=base_url)
 
     def rules(self) -> list[str]:
         """The policy as statements of the grammar, the heaviest first: what an oracle is told."""
