@@ -37,8 +37,11 @@ def read_parquet(file: Path) -> Iterator[Found]:
             f"Reading {file.name} needs pyarrow.", "Run: pip install 'judge-opt[tables]'."
         ) from None
     try:
-        # With a buffer, pages come in one after the other instead of a whole row group at once.
-        with pq.ParquetFile(file, buffer_size=1 << 20, page_checksum_verification=True) as table:
+        # With a buffer, pages come in one after the other instead of a whole row group at once; without
+        # reading ahead, Arrow does not keep what it has read of a file of many row groups.
+        with pq.ParquetFile(
+            file, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True
+        ) as table:
             ours = MARK in (table.schema_arrow.metadata or {})
             rows = (
                 row for batch in table.iter_batches(BATCH, use_threads=False) for row in batch.to_pylist()

@@ -93,6 +93,38 @@ def test_ten_times_the_rows_take_no_more_memory(kind: str, tmp_path: Path) -> No
     assert sizes[1] - sizes[0] < 24 * 2**20, sizes
 
 
+def test_many_row_groups_take_no_more_memory_than_one(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    code = """
+import sys
+from pathlib import Path
+import pyarrow
+from judge_opt.traces.importers.tables import read_parquet
+rows = sum(1 for _ in read_parquet(Path(sys.argv[1])))
+print(rows, pyarrow.default_memory_pool().max_memory())
+"""
+    most = []
+    for groups in (2, 60):
+        path = tmp_path / f"{groups}.parquet"
+        texts = [f"{n * 7919} {n * n}" * 20 for n in range(2_000)]
+        columns = pa.table({"id": [str(n) for n in range(2_000)], "outputs": texts})
+        with pq.ParquetWriter(path, columns.schema, compression="none", use_dictionary=False) as writer:
+            for _ in range(groups):
+                writer.write_table(columns)
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)],
+            env={"PYTHONPATH": str(ROOT), "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        rows, held = map(int, done.stdout.split())
+        assert rows == groups * 2_000
+        most.append(held)
+    assert most[1] - most[0] < 4 * 2**20, most  # the file grew by 30 MB
+
+
 def test_an_export_takes_no_more_memory_either(tmp_path: Path) -> None:
     code = f"""
 import sys
