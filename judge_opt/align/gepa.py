@@ -14,6 +14,7 @@ same seed makes the same plan.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from judge_opt.align.board import MIN_CLEAN
 from judge_opt.align.contract import AlignmentResult, Callback
 from judge_opt.align.running import alignment
 from judge_opt.align.search import TRIAL, Search, cannot_change, searched
@@ -59,7 +60,7 @@ class GEPA:
     def estimate(self, n_train: int) -> tuple[int, int]:
         """(fewest, most) model calls for `n_train` rows."""
         most = 200 + 4 * n_train if self.max_calls is None else self.max_calls
-        return min(n_train, most), most
+        return min(n_train, 2 * MIN_CLEAN, most), most
 
     def align(
         self,

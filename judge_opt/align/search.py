@@ -61,7 +61,6 @@ class Search:
         self.pool: list[Form] = [self.board.untouched]
         most = max(max_chars, 2 * len(judge.instructions))
         self.reflector = Reflector(run, judge, reflection_lm, most)
-        self.fruitless = 0
         self.calls: dict[int, int] = {}
 
     def _limit(self, max_calls: int | None, rows: int) -> int:

@@ -20,7 +20,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from judge_opt.align.board import Form
+from judge_opt.align.board import MIN_CLEAN, Form
 from judge_opt.align.contract import AlignmentResult, Callback
 from judge_opt.align.fit import fit
 from judge_opt.align.reflecting import Record
@@ -79,7 +79,7 @@ class SIMBA:
     def estimate(self, n_train: int) -> tuple[int, int]:
         """(fewest, most) model calls for `n_train` rows."""
         most = 200 + 4 * n_train if self.max_calls is None else self.max_calls
-        return min(n_train, most), most
+        return min(n_train, 2 * MIN_CLEAN, most), most
 
     def align(
         self,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judge_opt.align.board import MIN_CLEAN, Board, panel
-from judge_opt.align.choosing import choose_form, standings
-from judge_opt.align.evolving import merged_text
+from judge_opt.align.choosing import _chances, choose_form, standings
+from judge_opt.align.evolving import _Evolution, merged_text
 from judge_opt.align.fit import fit, gain
 from judge_opt.align.gepa import GEPA
 from judge_opt.align.objective import metric_for
@@ -26,6 +26,8 @@ from judge_opt.judges.make import make_judge
 from judge_opt.labels.examples import LabelledExample, Vote
 from judge_opt.llm.budget import Budget
 from judge_opt.llm.session import Session, use_session
+from judge_opt.testing.conformance.bench import answering
+from judge_opt.testing.fault_server import Reply
 from judge_opt.testing.lab import JudgeParameters, LabServer, Parameters, World
 
 REFLECT = "openai:/sim-reflect"
@@ -194,17 +196,16 @@ def test_a_form_that_is_clearly_better_is_kept(board_of):
     assert choice.after > choice.before
 
 
-def test_of_useless_forms_few_are_kept(board_of):
-    kept = 0
-    board = board_of(40)
-    for trial in range(60):
-        chance = np.random.default_rng(trial).random((9, 40))
-        forms = [board.untouched]
-        board.forms[1:] = []
-        board._known.clear()
-        forms = forms_with_gains(board, lambda k, i, chance=chance: chance[k, i] < 0.6, 8)
-        kept += choose_form(board, forms, 0.8).form is not board.untouched
-    assert kept / 60 <= 0.2 + 2 * (0.2 * 0.8 / 60) ** 0.5
+def test_the_best_of_useless_forms_passes_no_more_often_than_is_said():
+    passed, trials, sure = 0, 1000, 0.8
+    for trial in range(trials):
+        right = np.random.default_rng(trial).random((7, 40)) < 0.6
+        gains = {
+            number: {str(i): float(right[number, i]) - float(right[0, i]) for i in range(40)}
+            for number in range(1, 7)
+        }
+        passed += min(_chances(gains, 0).values()) <= 1 - sure
+    assert passed / trials <= 0.2 + 3 * (0.2 * 0.8 / trials) ** 0.5
 
 
 def test_of_equal_means_the_better_measured_one_stands_higher(board_of):
@@ -386,3 +387,77 @@ def test_a_try_is_bought_only_where_the_judge_is_in_doubt_and_as_a_repeat_of_its
     texts = [body["messages"][-1]["content"] for body in asked]
     assert not [i for i in sure if any(board.rows[i].fields["outputs"] in text for text in texts)]
     assert len(texts) > len(set(texts)), "an item was asked about again, and the request was sent"
+
+
+def reflecting(reply):
+    """The lab, whose reflection model says `reply`."""
+    return lambda body: Reply(text=reply) if body["model"] == "sim-reflect" else None
+
+
+def test_lost_variables_are_named_again_and_foreign_braces_become_text(lab, session):
+    world = World(7)
+    judge = world.judge(lab)
+    with answering(
+        lab, reflecting(json.dumps({"instructions": "Replies with a date are good {{ nonsense }} {%"}))
+    ):
+        result = GEPA(reflection_lm=REFLECT, max_calls=80).align(judge, world.examples(24))
+    written = [candidate.what for candidate in result.candidates if candidate.name != "untouched"]
+    assert written
+    assert all(judge.template.keeps_variables(text) and "nonsense" in text for text in written)
+
+
+@pytest.mark.parametrize("optimizer", [GEPA, SIMBA])
+@pytest.mark.parametrize(
+    "reply", ['{"instructions": "Rate by the da', '{"rules": ["One is cu', "I refuse.", "[]", ""]
+)
+def test_replies_that_cannot_be_read_change_nothing_and_are_told(optimizer, reply, lab, session):
+    world = World(7)
+    judge = world.judge(lab)
+    with answering(lab, reflecting(reply)):
+        settings = {"demos": 0} if optimizer is SIMBA else {}
+        made = optimizer(reflection_lm=REFLECT, patience=3, max_calls=200, **settings)
+        result = made.align(judge, world.examples(24))
+    assert result.judge is judge
+    assert result.stopped == "no progress"
+    assert any("reflection reply" in warning for warning in result.warnings)
+
+
+def test_instructions_that_are_too_long_are_dropped(lab, session):
+    world = World(7)
+    long = json.dumps({"instructions": "Rate {{ inputs }} and {{ outputs }}. " + "Longer and longer. " * 400})
+    with answering(lab, reflecting(long)):
+        made = GEPA(reflection_lm=REFLECT, patience=2, max_chars=1000, max_calls=200)
+        result = made.align(world.judge(lab), world.examples(24))
+    assert not result.changed
+    assert any("1000 characters" in warning for warning in result.warnings)
+
+
+def test_lines_of_two_candidates_are_put_together(lab, session):
+    world = World(1009)
+    result = GEPA(reflection_lm=REFLECT, max_calls=320).align(world.judge(lab), world.examples(50))
+    merged = [candidate for candidate in result.candidates if candidate.name.startswith("merge")]
+    assert merged
+    assert all(candidate.rows >= MIN_CLEAN for candidate in merged)
+
+
+def test_gepa_never_sees_a_score_of_zero(lab, board_of):
+    board = board_of()
+    given_board(board, len(board.rows), lambda i: judged(board, i, True), board.untouched)
+    form = board.make(
+        board.untouched.text + "\n- x", learned=[0], parents=[board.untouched], origin="reflection"
+    )
+    given_board(board, len(board.rows), lambda i: judged(board, i, False), form)
+    form.settled = True
+
+    class Held:
+        def __init__(self):
+            self.board, self.run = board, board.run
+
+        def buys(self, minibatch):
+            return True
+
+    evolution = _Evolution(Held(), 4, 1, 1, 0.5, True)
+    evolution.forms[form.text] = form
+    scores = evolution.evaluate(board.choose, {"instructions": form.text}).scores
+    assert min(scores) > 0
+    assert scores[0] == 0.5, "it learned from this row"
