@@ -11,8 +11,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.search_kills.optimizers import OPTIMIZERS
 from benchmarks.record import ROOT, check, write_results
+from benchmarks.search_kills.optimizers import OPTIMIZERS
 from judge_opt.testing.conformance.killing import CONCURRENCY, kill_loop
 from judge_opt.testing.lab import LabServer, Parameters
 
