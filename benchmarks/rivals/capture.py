@@ -4,16 +4,19 @@ Writes `tests/testing/lab/prompts.json.gz`: a few prompts of each arm, kind and 
 lab's own text and the frameworks' words around it. The tests of the lab's readers read them.
 """
 
+import argparse
 import gzip
 import json
 import tempfile
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from benchmarks.record import ROOT
 from benchmarks.rivals.runner import Rival, task
-from judge_opt import MemAlign, Session, use_session
+from judge_opt import Session, use_session
+from judge_opt.align.named import make_optimizer
 from judge_opt.testing.lab import LabServer, Parameters, World, WorldParameters
 from judge_opt.testing.lab.world import TASK
 
@@ -34,7 +37,10 @@ WORLDS = (
     World(7001),
     World(7002, WorldParameters(labels=("poor", "fair", "good", "excellent"), raters=2)),
 )
+OURS = ("judge_opt.memalign", "judge_opt.simba", "judge_opt.gepa")
 _PER_KIND = 2
+_MOST = 8
+"""Prompts of one arm to one model."""
 
 
 def chosen(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -43,28 +49,51 @@ def chosen(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for body in requests:
         shape = (body["model"], min(len(body["messages"]), 3), str(body["messages"][0]["content"])[:120])
         kinds[shape].append({k: body[k] for k in ("model", "messages", "response_format") if k in body})
-    return [one for same in kinds.values() for one in (same[:1] + same[1:][-(_PER_KIND - 1) :])]
+    some = [one for same in kinds.values() for one in (same[:1] + same[1:][-(_PER_KIND - 1) :])]
+    # Instructions that were rewritten make many kinds: the last ones hold most.
+    few = [
+        [one for one in some if one["model"] == model][-_MOST:]
+        for model in dict.fromkeys(b["model"] for b in some)
+    ]
+    return [one for same in few for one in same]
+
+
+def ours(arm: str, world: World, server: LabServer) -> None:
+    """Align and judge with an optimizer of ours."""
+    settings = {"reflection_lm": "openai:/sim-reflect"}
+    if arm == "judge_opt.memalign":
+        settings["embedder"] = "openai:/sim-embed"
+    with Session(Path(tempfile.mkdtemp())) as session, use_session(session):
+        optimizer = make_optimizer(arm.partition(".")[2], settings)
+        aligned = optimizer.align(world.judge(server), world.examples(20)).judge
+        aligned.batch([row.fields for row in world.held_out(2)])
+
+
+def theirs(arm: str, world: World, server: LabServer, rival: Rival) -> None:
+    """The same with a rival."""
+    rows = world.examples(20), world.held_out(2)
+    result = rival.run(task(arm, server.base_url, world.value_type, TASK, *rows, threads=1))
+    if result["error"]:
+        raise SystemExit(f"{arm}: {result['error']}")
 
 
 def main() -> None:
-    found = []
-    with Rival() as rival:
-        for arm in (*ARMS, "judge_opt.memalign"):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ours-only", action="store_true", help="keep the rivals' prompts as they are")
+    only = parser.parse_args().ours_only
+    found: list[dict[str, Any]] = []
+    if only:
+        stored = json.loads(gzip.decompress(TARGET.read_bytes()))
+        found = [one for one in stored if not one["arm"].startswith("judge_opt")]
+    with nullcontext() if only else Rival() as rival:
+        for arm in (*(() if rival is None else ARMS), *OURS):
             for world in WORLDS:
-                train, held_out = world.examples(20), world.held_out(2)
                 with LabServer(Parameters(fresh_repeats=True)) as server:
-                    if arm == "judge_opt.memalign":
-                        with Session(Path(tempfile.mkdtemp())) as session, use_session(session):
-                            judge = world.judge(server)
-                            ours = MemAlign(reflection_lm="openai:/sim-reflect", embedder="openai:/sim-embed")
-                            aligned = ours.align(judge, train).judge
-                            aligned.batch([row.fields for row in held_out])
+                    if arm in OURS:
+                        ours(arm, world, server)
                     else:
-                        result = rival.run(
-                            task(arm, server.base_url, world.value_type, TASK, train, held_out, threads=1)
-                        )
-                        if result["error"]:
-                            raise SystemExit(f"{arm}: {result['error']}")
+                        assert rival is not None
+                        theirs(arm, world, server, rival)
                     chats = [r.body for r in server.requests if r.path.endswith("/chat/completions")]
                 prompts = chosen(chats)
                 print(f"{arm}, world {world.seed}: {len(prompts)} of {len(chats)} prompts", flush=True)

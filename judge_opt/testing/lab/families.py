@@ -13,11 +13,13 @@ from judge_opt.testing.lab.parameters import (
     VERSION,
     JudgeParameters,
     Parameters,
+    ReflectionParameters,
     WorldParameters,
 )
 from judge_opt.testing.lab.world import World
 
-_MODEL = Parameters(fresh_repeats=True)
+_MODEL = Parameters(fresh_repeats=True, reflection=ReflectionParameters(guess=0.7))
+"""Guesses are on: an optimizer that shows its reflection model three records without reasons gets something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ FAMILIES = {
         Family(
             "easy",
             "few criteria, clear cases, careful raters",
-            10_000,
+            12_000,
             WorldParameters(features=6, decisive=3, interactions=0, difficulty=0.3, label_noise=0.02, honest=0.85,
                             vague=0.1),
         ),

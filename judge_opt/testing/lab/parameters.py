@@ -136,6 +136,9 @@ class ReflectionParameters:
         hallucinated: probability that a rule about nothing that was shown is added.
         forget: probability that a rule of an instruction that is rewritten is lost.
         rules: rules written where the request does not say how many.
+        guess: probability that, where nothing else was found, a rule is guessed from one feature and the label
+            of one record, one that the model got wrong if there is one: what can be had from few records
+            without reasons.
     """
 
     comprehend: float = 0.7
@@ -147,6 +150,7 @@ class ReflectionParameters:
     hallucinated: float = 0.2
     forget: float = 0.05
     rules: int = 8
+    guess: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

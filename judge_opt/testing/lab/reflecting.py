@@ -60,6 +60,8 @@ class ReflectionPersona:
             rules.append(self._written(feature, direction, abs(support), records, rng))
         if records and rng.random() < p.hallucinated and len(rules) < room:
             rules.append(Rule(((rng.choice(sorted(FEATURES)), True),), rng.choice((1, -1))))
+        if p.guess and not rules and room and rng.random() < p.guess:
+            rules += self._guessed(records, scale, rng)
         return [statement(rule, rng) for rule in rules]
 
     def rewrite(self, reading: Reading, rules: Sequence[str], digest: str, draw: int = 0) -> str:
@@ -107,6 +109,16 @@ class ReflectionPersona:
                 if abs(difference) >= p.association:
                     found[feature] = difference
         return found
+
+    def _guessed(self, records: Sequence[Record], scale: Sequence[str], rng: random.Random) -> list[Rule]:
+        """One rule from one record."""
+        telling = [r for r in records if r.item.shown and _place(r, scale)]
+        missed = [r for r in telling if r.model_labels and r.model_labels[-1] != r.labels[0]]
+        if not telling:
+            return []
+        record = rng.choice(missed or telling)
+        feature = rng.choice(sorted(record.item.shown))
+        return [Rule(((feature, True),), 1 if _place(record, scale) > 0 else -1)]
 
     def _written(
         self, feature: str, direction: int, support: float, records: Sequence[Record], rng: random.Random

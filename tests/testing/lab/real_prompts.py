@@ -85,9 +85,13 @@ def _own_examples(prompt, text, scale):
 
 def _own_rows(prompt, text, scale):
     if prompt["arm"].startswith("judge_opt") and prompt["model"] == "sim-reflect":
-        pattern = rf"outputs: ({ITEM})\nEXPERTS: (\w+)(?: because: ([^\n]*))?(?:\nJUDGE: (\w+)(?: because: [^\n]*)?)?\n"
-        for item, label, why, model in re.findall(pattern, text + "\n"):
-            yield item, label, model or None, why
+        said = r"EXPERTS: (\w+)(?: because: ([^\n]*))?((?:\n[A-Z][^\n]+)*)"
+        pattern = rf"(?:outputs: |<outputs>\n)({ITEM})\n(?:</outputs>\n)?{said}"
+        for item, label, why, rest in re.findall(pattern, text):
+            models = re.findall(r"^[A-Z][^:\n]*: (\w+)\b", rest, re.MULTILINE)
+            yield item, label, None, why
+            for model in models:
+                yield item, None, model, ""
 
 
 def _few_shot(prompt, text, scale):

@@ -9,7 +9,7 @@ from real_prompts import PROMPTS
 from judge_opt.core.hashing import content_hash
 from judge_opt.testing.lab import VERSION, LabServer, Parameters, World, WorldParameters
 
-REPLIES = "02a927d1c898ec54285c41d70701c4e765e4ad5849dac174cdbb108b750ca3a7"
+REPLIES = "c360a8e4c90e253d33b8817bc9d3a35ba7a107513951d5abf96c2122538a4d7a"
 WORLDS = "430f83076b6c04b0b68066678c723b9a687bfdb4bbb081e68c320e82cb41938d"
 
 BODIES = [

@@ -108,3 +108,20 @@ def test_no_more_rules_than_are_asked_for_and_none_that_is_known():
         for o in sentences(rule)
     }
     assert not known & again
+
+
+def test_a_guess_is_made_only_where_nothing_else_is_found():
+    world = World(3)
+    few = read(request(world, world.examples(3), reasons=False))
+    silent, guessing = replace(EXACT, guess=0.0), replace(EXACT, guess=1.0)
+    assert ReflectionPersona(silent, 0).propose(few, "d") == []
+    made = [ReflectionPersona(guessing, 0).propose(few, f"d{k}") for k in range(20)]
+    assert all(len(rules) == 1 for rules in made)
+    shown = frozenset().union(*(record.item.shown for record in few.records))
+    rules = [one.rule for (text,) in made for one in sentences(text)]
+    assert {rule.literals[0][0] for rule in rules} <= shown
+    assert len({rule.literals for rule in rules}) > 2
+    many = read(request(world, world.examples(40)))
+    assert ReflectionPersona(silent, 0).propose(many, "d") == ReflectionPersona(guessing, 0).propose(
+        many, "d"
+    )
