@@ -24,7 +24,7 @@ from judge_opt.labels.examples import LabelledExample, Vote
 
 HERE = Path(__file__).parent
 COUNTS = (50, 100, 150)
-SPLITS = 12
+SPLITS = 8
 RESAMPLES = 1000
 METRICS_USED = ("kappa with every rater", "brier")
 LLMBAR_PROMPTS = ("Vanilla", "Swap_CoT")

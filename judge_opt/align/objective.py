@@ -34,11 +34,15 @@ class Metric:
         pooled: of rows that were judged, all together. This is what candidates are compared by.
         row: of one row, in [0, 1], 1 where nothing could be better: for optimizers that need a score for each
             row. Its mean is not chance-corrected; see `class_weights`.
+        sums: where `pooled` is a function of sums over rows: what each row adds, shape (n, m); and
+        finish: from the sums to the figure. Resampling is then a product of matrices. None: it is not.
     """
 
     name: str
     pooled: Callable[[Sequence[LabelledExample], Sequence[Scored], ValueType], float]
     row: Callable[[LabelledExample, Scored, ValueType], float]
+    sums: Callable[[Sequence[LabelledExample], Sequence[Scored], ValueType], Floats] | None = None
+    finish: Callable[[Floats, ValueType], float] | None = None
 
 
 def metric_name(value_type: ValueType) -> str:
@@ -233,23 +237,102 @@ def _has_numbers(value_type: ValueType) -> bool:
     return value_type.scale in ("ordered", "numeric")
 
 
+def _table_sums(soft: bool) -> Callable[[Sequence[LabelledExample], Sequence[Scored], ValueType], Floats]:
+    """Each row's cell of the table of labels by verdicts; with `soft`, its raters' shares of a column."""
+
+    def sums(rows: Sequence[LabelledExample], judged: Sequence[Scored], value_type: ValueType) -> Floats:
+        labels = value_type.choices()
+        n = len(labels)
+        out = np.zeros((len(rows), n, n))
+        for i, (row, j) in enumerate(zip(rows, judged, strict=True)):
+            place = labels.index(value_type.text_of(j.value))
+            if soft:
+                for label, share in row.soft.items():
+                    out[i, labels.index(label), place] = share
+            elif row.gold is not None:
+                out[i, labels.index(value_type.text_of(row.gold)), place] = 1.0
+        return out.reshape(len(rows), n * n)
+
+    return sums
+
+
+def _from_table(total: Floats, value_type: ValueType) -> float:
+    n = len(value_type.choices())
+    return _kappa(total.reshape(n, n), value_type)
+
+
+def _balanced_from_table(total: Floats, value_type: ValueType) -> float:
+    n = len(value_type.choices())
+    table = total.reshape(n, n)
+    seen = table.sum(axis=1) > 0
+    return float((np.diag(table)[seen] / table.sum(axis=1)[seen]).mean()) if seen.any() else 0.0
+
+
+def _mean_sums(
+    of: Callable[[LabelledExample, Scored, ValueType], float],
+) -> Callable[[Sequence[LabelledExample], Sequence[Scored], ValueType], Floats]:
+    def sums(rows: Sequence[LabelledExample], judged: Sequence[Scored], value_type: ValueType) -> Floats:
+        return np.asarray([[of(row, j, value_type), 1.0] for row, j in zip(rows, judged, strict=True)])
+
+    return sums
+
+
+def _mean(total: Floats, value_type: ValueType) -> float:
+    return float(total[0] / total[1]) if total[1] > 0 else 0.0
+
+
+def _minus_brier(row: LabelledExample, judged: Scored, value_type: ValueType) -> float:
+    return -_brier_of(row, judged, value_type)
+
+
+def _brier_row(row: LabelledExample, judged: Scored, value_type: ValueType) -> float:
+    return 1.0 - _brier_of(row, judged, value_type) / 2.0
+
+
+def _log_row(row: LabelledExample, judged: Scored, value_type: ValueType) -> float:
+    return float(np.exp(_log_of(row, judged, value_type)))
+
+
+_GOLD = (_gold_agreement, _closeness, _table_sums(False), _from_table)
+_SOFT = (_soft_agreement, _closeness, _table_sums(True), _from_table)
+_BALANCED = (_balanced, _closeness, _table_sums(False), _balanced_from_table)
+_BRIER = (_brier, _brier_row, _mean_sums(_minus_brier), _mean)
+_LOG = (_log, _log_row, _mean_sums(_log_of), _mean)
 METRICS: dict[str, tuple[Metric, Callable[[ValueType], bool]]] = {
-    "kappa": (Metric("kappa", _gold_agreement, _closeness), lambda t: t.scale == "nominal"),
+    "kappa": (
+        Metric("kappa", *_GOLD),
+        lambda t: t.scale == "nominal",
+    ),
     "quadratic kappa": (
-        Metric("quadratic kappa", _gold_agreement, _closeness),
+        Metric("quadratic kappa", *_GOLD),
         lambda t: t.is_choice and t.scale != "nominal",
     ),
     "concordance": (Metric("concordance", _gold_agreement, _closeness), lambda t: t.scale == "numeric"),
     "mae": (Metric("mae", _mae, _closeness), _has_numbers),
-    "balanced accuracy": (Metric("balanced accuracy", _balanced, _closeness), _is_choice),
-    "brier": (Metric("brier", _brier, lambda r, j, t: 1.0 - _brier_of(r, j, t) / 2.0), _is_choice),
-    "log score": (Metric("log score", _log, lambda r, j, t: float(np.exp(_log_of(r, j, t)))), _is_choice),
+    "balanced accuracy": (
+        Metric("balanced accuracy", *_BALANCED),
+        _is_choice,
+    ),
+    "brier": (
+        Metric(
+            "brier", _brier, lambda r, j, t: 1.0 - _brier_of(r, j, t) / 2.0, _mean_sums(_minus_brier), _mean
+        ),
+        _is_choice,
+    ),
+    "log score": (
+        Metric(
+            "log score", _log, lambda r, j, t: float(np.exp(_log_of(r, j, t))), _mean_sums(_log_of), _mean
+        ),
+        _is_choice,
+    ),
     "kappa with every rater": (
-        Metric("kappa with every rater", _soft_agreement, _closeness),
+        Metric("kappa with every rater", *_SOFT),
         lambda t: t.scale == "nominal",
     ),
     "quadratic kappa with every rater": (
-        Metric("quadratic kappa with every rater", _soft_agreement, _closeness),
+        Metric(
+            "quadratic kappa with every rater", _soft_agreement, _closeness, _table_sums(True), _from_table
+        ),
         lambda t: t.is_choice and t.scale != "nominal",
     ),
 }

@@ -130,19 +130,46 @@ def no_harm(
         for row, b, a in zip(rows, before, after, strict=True)
         if isinstance(b, Scored) and isinstance(a, Scored)
     ]
-    by_group: dict[str, list[int]] = {}
-    for place, (row, _, _) in enumerate(both):
-        by_group.setdefault(row.group, []).append(place)
-    names = sorted(by_group)
-    rng = np.random.default_rng(seed)
-    gains = []
-    for _ in range(DRAWS):
-        drawn = [i for g in rng.integers(len(names), size=len(names)) for i in by_group[names[g]]]
-        some = [both[i][0] for i in drawn]
-        with_it = metric.pooled(some, [both[i][2] for i in drawn], value_type)
-        gains.append(with_it - metric.pooled(some, [both[i][1] for i in drawn], value_type))
+    gains = _gains(
+        metric, [one[0] for one in both], [one[1] for one in both], [one[2] for one in both], value_type, seed
+    )
     low = float(np.quantile(gains, 1 - sure))
-    better = float(np.mean([gain > 0 for gain in gains]))
+    better = float(np.mean([gain > 1e-9 for gain in gains]))
     keep = new.score > old.score and better >= sure
     why = f"{metric.name} {old.score:.3f} without, {new.score:.3f} with; better in {better:.0%} of resamples"
     return NoHarm(keep, old.score, new.score, len(both), low, why)
+
+
+def _gains(
+    metric: Metric,
+    rows: Sequence[LabelledExample],
+    before: Sequence[Scored],
+    after: Sequence[Scored],
+    value_type: ValueType,
+    seed: int,
+) -> list[float]:
+    """The gain in `DRAWS` resamples of whole groups."""
+    by_group: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        by_group.setdefault(row.group, []).append(place)
+    names = sorted(by_group)
+    rng = np.random.default_rng(seed)
+    drawn = [rng.integers(len(names), size=len(names)) for _ in range(DRAWS)]
+    if metric.sums is not None and metric.finish is not None:
+        counts = np.zeros((DRAWS, len(rows)))
+        for draw, some in enumerate(drawn):
+            times = np.bincount(some, minlength=len(names))
+            for at, name in enumerate(names):
+                counts[draw, by_group[name]] = times[at]
+        sides = [counts @ metric.sums(rows, side, value_type) for side in (before, after)]
+        return [
+            metric.finish(new, value_type) - metric.finish(old, value_type)
+            for old, new in zip(sides[0], sides[1], strict=True)
+        ]
+    gains = []
+    for some in drawn:
+        places = [i for g in some for i in by_group[names[g]]]
+        chosen = [rows[i] for i in places]
+        with_it = metric.pooled(chosen, [after[i] for i in places], value_type)
+        gains.append(with_it - metric.pooled(chosen, [before[i] for i in places], value_type))
+    return gains

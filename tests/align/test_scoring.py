@@ -176,3 +176,20 @@ def test_instructions_that_are_none_are_refused(text):
 def test_a_default_in_the_template_survives():
     judge = make_judge("x", 'Is {{ outputs }} as {{ inputs or "-" }}?', "openai:/none", world.LABELS)
     assert repaired(judge, judge.instructions) == judge.instructions
+
+
+@given(labels, labels, st.integers(0, 99))
+def test_sums_over_rows_give_the_same_figure(gold, said, seed):
+    n = min(len(gold), len(said))
+    rng = np.random.default_rng(seed)
+    rows = [row(i, g, str(rng.choice(list("abc"))), g) for i, g in enumerate(gold[:n])]
+    odds = rng.dirichlet(np.ones(3), n)
+    judged = [
+        Scored(v, probabilities=dict(zip("abc", p, strict=True))) for v, p in zip(said, odds, strict=False)
+    ]
+    for kind in (ABC, ordered("a", "b", "c")):
+        for metric, fits in METRICS.values():
+            if metric.sums is None or not fits(kind):
+                continue
+            total = metric.sums(rows, judged, kind).sum(axis=0)
+            assert metric.finish(total, kind) == pytest.approx(metric.pooled(rows, judged, kind))
