@@ -1,111 +1,233 @@
-"""Semantic memory in the making: distil guidelines on some groups of rows, try them on others."""
+"""Semantic memory in the making: guidelines distilled from batches of rows, tried on the rows of others.
+
+Each batch is read by itself, so every row has guidelines that were not distilled from it: those of the other
+batches. What the judge says with these is what guidelines are worth on rows they never saw, and costs no
+labels: all rows are learned from in the end.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from judge_opt.align.batches import batches
 from judge_opt.align.rows import TrainingRow, episode_of
 from judge_opt.align.trials import try_guidelines
+from judge_opt.core.errors import ModelError
+from judge_opt.core.results import Judgement
 from judge_opt.judges.judge import Judge
+from judge_opt.llm.parallel import map_threads
 from judge_opt.llm.session import current_session
-from judge_opt.memory.distil import Row, distil
+from judge_opt.memory.distil import Row, Unread, distil
 from judge_opt.memory.guidelines import Guideline
-from judge_opt.memory.predictors import group_folds
+from judge_opt.memory.merging import Merged, merge
+from judge_opt.memory.reflect import Unanswered
+from judge_opt.memory.vectors import TextEmbedder, Vectors
 
-TWIN = 0.92
-"""Cosine from which two guidelines say the same."""
+MOST = 12
+"""Guidelines that a judge is shown at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticSettings:
+    """See `MemAlign`."""
+
+    limit: int
+    batch_rows: int
+    batch_chars: int
+    trial_calls: int
+    concurrency: int
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
     """Attributes:
     guidelines: active and retired.
+    unseen: for each row the guidelines that were not distilled from it, before any was retired: retiring
+        looks at labels, and a row must not be judged with what its own label decided.
     why: why none is active; "" where one is.
     """
 
     guidelines: tuple[Guideline, ...]
+    unseen: tuple[tuple[Guideline, ...], ...]
     why: str
-    warnings: list[str]
+    warnings: tuple[str, ...]
+
+
+def reflection_calls(n_rows: int, batch_rows: int) -> int:
+    """Distillation calls for so many new rows; one more may ask which guidelines are alike."""
+    return -(-n_rows // batch_rows) + (n_rows >= 10)
 
 
 def learn_guidelines(
     judge: Judge,
     rows: Sequence[TrainingRow],
+    vectors: Vectors,
+    new: Sequence[int],
+    known: Sequence[Guideline],
     *,
-    reflection_lm: str | None,
-    embedder: str,
-    limit: int,
-    batch_rows: int,
-    batch_chars: int,
-    trial_rows: int,
-    race_rows: int,
-    concurrency: int,
-    seed: int,
+    lm: Any,
+    space: TextEmbedder,
+    settings: SemanticSettings,
     tell: Callable[[str], Any],
 ) -> Learned:
-    """Distilled from two thirds of the groups, tried on the other third; see `MemAlign` for the settings.
+    """Distil from the new rows, and weigh what was distilled together with what is known.
 
     Args:
+        rows: all labelled rows, old and new, as the untouched judge judged them; `vectors` theirs.
+        new: positions of the rows that no guideline was distilled from yet.
+        known: guidelines that the judge has.
         tell: phase to a function of (done, total).
 
     Raises:
-        JudgeOptError: the reflection endpoint cannot be used at all.
+        ModelError: no distillation call brought anything: a failure, and no sign that there is nothing to
+            learn.
     """
-    folds = group_folds([r.example.group for r in rows], 3, seed)
-    learn = [r for r, fold in zip(rows, folds, strict=True) if fold != 0]
-    tries = [r for r, fold in zip(rows, folds, strict=True) if fold == 0]
-    uri = reflection_lm or judge.model
-    lm = current_session().lm(uri, purpose="reflect", base_url=judge.endpoint_of(uri), temperature=0.0)
-    batches = [learn[i : i + batch_rows] for i in range(0, len(learn), batch_rows)]
-    found: list[Guideline] = []
-    warnings: list[str] = []
+    fresh, warnings = _distilled(judge, rows, vectors, new, known, lm=lm, settings=settings, tell=tell)
+    merged = merge([*known, *fresh], judge.value_type, space, lm, settings.seed)
+    candidates = merged.guidelines
+    warnings += merged.warnings
+    if not candidates:
+        none = tuple(() for _ in rows)
+        return Learned((), none, "none could be distilled", tuple(warnings))
+    ids = [row.example.id for row in rows]
+    unseen = tuple(_capped([g for g in candidates if ids[i] not in set(g.sources)]) for i in range(len(rows)))
+    names = {g.text for g in fresh}
+    doubtful = [g for g in candidates if g.text in names or _changed(g, known)]
+    settled = _weighed(judge, rows, doubtful, new, settings, tell)
+    done = [settled.get(g.text, g) for g in candidates]
+    done = _uncontradicted(done, merged)
+    active = [g for g in done if g.state == "active"]
+    if len(active) > MOST:
+        last = sorted(active, key=lambda g: (g.pinned, g.uplift or 0.0))[: len(active) - MOST]
+        done = [
+            replace(g, state="retired", why=f"{MOST} others helped more") if g in last and not g.pinned else g
+            for g in done
+        ]
+    why = "" if any(g.state == "active" for g in done) else f"none of {len(done)} helped where it was tried"
+    return Learned(tuple(done), unseen, why, tuple(warnings))
+
+
+def judged_unseen(
+    judge: Judge,
+    rows: Sequence[TrainingRow],
+    guidelines: Sequence[Sequence[Guideline]],
+    which: Sequence[int],
+    concurrency: int,
+    tell: Callable[[int, int], None],
+) -> dict[int, Judgement]:
+    """What the judge says of some rows, each with its own guidelines; those without any stay as they were
+    judged."""
+    done = 0
+
+    def one(i: int) -> Judgement:
+        nonlocal done
+        given = [replace(g, state="active") for g in guidelines[i]]
+        said = judge.ask(rows[i].parts, guidelines=given) if given else rows[i].judged
+        done += 1
+        tell(done, len(which))
+        return said
+
+    return dict(zip(which, map_threads(one, list(which), concurrency), strict=True))
+
+
+def _distilled(
+    judge: Judge,
+    rows: Sequence[TrainingRow],
+    vectors: Vectors,
+    new: Sequence[int],
+    known: Sequence[Guideline],
+    *,
+    lm: Any,
+    settings: SemanticSettings,
+    tell: Callable[[str], Any],
+) -> tuple[list[Guideline], list[str]]:
+    """What the reflection LM writes of each batch, the best supported of each batch first."""
+    if not new:
+        return [], []
+    wanted = reflection_calls(len(new), settings.batch_rows)
+    dealt = batches([rows[i] for i in new], vectors[list(new)], wanted, settings.seed)
     told = tell("distil guidelines")
-    for number, batch in enumerate(batches):
-        told(number, len(batches))
+    warnings: list[str] = []
+    failures: list[str] = []
+
+    def one(batch: Sequence[int]) -> list[Guideline]:
         some, notes = distil(
             lm,
             judge.template.shown(judge.instructions),
             judge.value_type,
-            [Row(episode_of(r, judge), r.judged) for r in batch],
-            limit=limit,
-            max_chars=batch_chars,
-            seed=seed,
+            [Row(episode_of(rows[new[i]], judge), rows[new[i]].judged) for i in batch],
+            limit=settings.limit,
+            max_chars=settings.batch_chars,
+            seed=settings.seed,
+            known=[g.text for g in known if g.state == "active"],
         )
-        found += some
-        warnings += notes
-    told(len(batches), len(batches))
-    distinct = merge_twins(found, judge, embedder)
-    if not distinct:
-        return Learned((), "none could be distilled", warnings)
-    tried = try_guidelines(
+        warnings.extend(notes)
+        return some
+
+    found: list[list[Guideline]] = []
+    for number, batch in enumerate(dealt):
+        told(number, len(dealt))
+        try:
+            found.append(one(batch))
+        except (Unread, Unanswered) as error:
+            failures.append(str(error))
+    told(len(dealt), len(dealt))
+    if failures and not found:
+        raise ModelError(
+            f"None of {len(dealt)} distillation calls brought guidelines ({failures[0][:160]}).",
+            "Name another reflection_lm, or align with guidelines=0. What was answered is kept.",
+        )
+    warnings += [f"a distillation call brought nothing: {text[:120]}" for text in failures]
+    longest = max((len(some) for some in found), default=0)
+    return [some[k] for k in range(longest) for some in found if k < len(some)], warnings
+
+
+def _weighed(
+    judge: Judge,
+    rows: Sequence[TrainingRow],
+    guidelines: Sequence[Guideline],
+    new: Sequence[int],
+    settings: SemanticSettings,
+    tell: Callable[[str], Any],
+) -> dict[str, Guideline]:
+    """Text to guideline as it was tried, on rows spread evenly over the order in which they came."""
+    order = _spread(len(rows), settings.seed)
+    clean = [[i for i in order if rows[i].example.id not in set(g.sources)] for g in guidelines]
+    tried, _ = try_guidelines(
         judge,
-        distinct,
-        tries,
-        together=trial_rows,
-        alone=race_rows,
-        concurrency=concurrency,
+        guidelines,
+        rows,
+        clean,
+        calls=settings.trial_calls,
+        concurrency=settings.concurrency,
         tell=tell("try the guidelines"),
     )
-    if any(g.state == "active" for g in tried):
-        return Learned(tried, "", warnings)
-    rows_tried = min(len(tries), trial_rows)
-    why = f"none of {len(tried)} helped on {rows_tried} rows they were not distilled from"
-    return Learned(tried, why, warnings)
+    return {g.text: g for g in tried}
 
 
-def merge_twins(guidelines: Sequence[Guideline], judge: Judge, embedder: str) -> list[Guideline]:
-    """Without near-duplicates: the first of them stays and takes over the others' sources."""
-    if not guidelines:
-        return []
-    space = current_session().embedder(embedder, judge.endpoint_of(embedder))
-    vectors = space.embed([g.text for g in guidelines])
-    kept: list[int] = []
-    merged = list(guidelines)
-    for i in range(len(guidelines)):
-        twin = next((j for j in kept if float(vectors[i] @ vectors[j]) >= TWIN), None)
-        if twin is None:
-            kept.append(i)
-        else:
-            sources = tuple(dict.fromkeys((*merged[twin].sources, *guidelines[i].sources)))
-            merged[twin] = replace(merged[twin], sources=sources)
-    return [merged[i] for i in kept]
+def _spread(n: int, seed: int) -> list[int]:
+    import numpy as np
+
+    return [int(i) for i in np.random.default_rng(seed).permutation(n)]
+
+
+def _changed(guideline: Guideline, known: Sequence[Guideline]) -> bool:
+    """True for a known guideline that took over the sources of a new one: it may be worth more than it was."""
+    return any(g.text == guideline.text and g.state == "retired" and g != guideline for g in known)
+
+
+def _capped(guidelines: Sequence[Guideline]) -> tuple[Guideline, ...]:
+    return tuple(g for g in guidelines if g.state == "active")[:MOST]
+
+
+def _uncontradicted(guidelines: Sequence[Guideline], merged: Merged) -> list[Guideline]:
+    """Of two guidelines that contradict each other, the one with less evidence is retired."""
+    out = list(guidelines)
+    for i, j in merged.contradictions:
+        if out[i].state == out[j].state == "active":
+            worse, better = sorted((i, j), key=lambda k: (out[k].pinned, out[k].uplift or 0.0, -k))
+            if not out[worse].pinned:
+                why = f"contradicts a guideline with more evidence: {out[better].text[:80]!r}"
+                out[worse] = replace(out[worse], state="retired", why=why)
+    return out
