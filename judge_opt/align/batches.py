@@ -14,9 +14,7 @@ SMALLEST = 5
 """Rows that a batch needs: of fewer nothing general can be read."""
 
 
-def batches(
-    rows: Sequence[TrainingRow], vectors: Vectors, n: int, seed: int
-) -> list[list[int]]:
+def batches(rows: Sequence[TrainingRow], vectors: Vectors, n: int, seed: int) -> list[list[int]]:
     """Rows dealt into `n` batches, or fewer where there are too few groups: whole groups, contrasting pairs
     together, labels and the judge's mistakes spread evenly.
 

@@ -16,7 +16,6 @@ from judge_opt.core.errors import ModelError
 from judge_opt.core.results import Judgement
 from judge_opt.judges.judge import Judge
 from judge_opt.llm.parallel import map_threads
-from judge_opt.llm.session import current_session
 from judge_opt.memory.distil import Row, Unread, distil
 from judge_opt.memory.guidelines import Guideline
 from judge_opt.memory.merging import Merged, merge

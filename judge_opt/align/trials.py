@@ -98,9 +98,7 @@ def try_guidelines(
     ), weights
 
 
-def weigh(
-    trials: Sequence[Trial], rows: Sequence[TrainingRow], n: int, value_type: ValueType
-) -> list[float]:
+def weigh(trials: Sequence[Trial], rows: Sequence[TrainingRow], n: int, value_type: ValueType) -> list[float]:
     """The weight of each of `n` guidelines, by penalized maximum likelihood on all trials; failed ones, and
     rows that the untouched judge could not judge, say nothing."""
     if value_type.is_choice:

@@ -17,7 +17,7 @@ import dspy
 import numpy as np
 
 from judge_opt.core.errors import UsageError
-from judge_opt.core.results import Judgement, Scored, Unscored
+from judge_opt.core.results import Judgement, Unscored
 from judge_opt.core.text import nearest
 from judge_opt.core.values import ValueType
 from judge_opt.judges import learning
@@ -27,6 +27,7 @@ from judge_opt.judges.batching import Progress, abatch, batch
 from judge_opt.judges.calibration import Calibration
 from judge_opt.judges.calls import acall, call
 from judge_opt.judges.decide import decide
+from judge_opt.judges.distributions import distribution as distribution
 from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.item import Parts, parts_of
 from judge_opt.judges.options import AskOptions
@@ -420,17 +421,6 @@ class Judge(dspy.Module):
     def __repr__(self) -> str:
         learned = "" if self.memory is None else f", {len(self.memory.episodic)} examples"
         return f"{type(self).__name__}({self.name!r}, {self.value_type.describe()!r}, model={self.model!r}{learned})"
-
-
-def distribution(judged: Scored, value_type: ValueType) -> list[float]:
-    """A verdict's distribution over the labels; where the endpoint gave none, the verdict with 0.8 and
-    the rest evenly (fusion's fitted weight says what that is worth)."""
-    labels = value_type.choices()
-    if judged.probabilities is not None:
-        return [judged.probabilities[label] for label in labels]
-    verdict = value_type.text_of(judged.value)
-    rest = 0.2 / (len(labels) - 1)
-    return [0.8 if label == verdict else rest for label in labels]
 
 
 def _signature(template: Template, rationale: bool) -> Any:

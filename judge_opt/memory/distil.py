@@ -18,7 +18,9 @@ from judge_opt.memory.reflect import filled, reflect
 _MARKUP = re.compile(
     r"</?\s*(inputs|outputs|expectations|trace|conversation)|\{\{|\}\}|\[\[ ##", re.IGNORECASE
 )
-_CITED = re.compile(r"\s*[\[(](?:items?\s*)?(\d+(?:\s*(?:,|and)\s*(?:item\s*)?\d+)*)[\])]\s*\.?\s*$", re.IGNORECASE)
+_CITED = re.compile(
+    r"\s*[\[(](?:items?\s*)?(\d+(?:\s*(?:,|and)\s*(?:item\s*)?\d+)*)[\])]\s*\.?\s*$", re.IGNORECASE
+)
 _CHARS_PER_ROW = 900
 _REASONS = 3
 """Reasons of experts that are quoted for one item, those for the gold value first."""
@@ -69,7 +71,9 @@ def distil(
     for row in rows:
         text = f"ITEM {len(shown) + 1}\n{_row_text(row, value_type)}"
         if shown and size + len(text) > max_chars:
-            warnings.append(f"{len(rows) - len(shown)} of {len(rows)} rows did not fit into a reflection call")
+            warnings.append(
+                f"{len(rows) - len(shown)} of {len(rows)} rows did not fit into a reflection call"
+            )
             break
         shown.append((row, text))
         size += len(text)
@@ -80,7 +84,9 @@ def distil(
             "task": task,
             "labels": value_type.describe(),
             "limit": str(limit),
-            "known": f"\nThe judge knows these rules already; write none of them again:{listed}\n" if known else "",
+            "known": f"\nThe judge knows these rules already; write none of them again:{listed}\n"
+            if known
+            else "",
             "rows": "\n\n".join(text for _, text in shown),
         },
     )

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 FLOOR = 1e-3
 """No source may rule a label out: its probabilities are mixed with this much of the uniform."""
-PRIOR = {"judge": 0.5, "classifier": 0.5, "neighbours": 0.15}
+PRIOR = {"judge": 0.6, "classifier": 0.6, "neighbours": 0.2}
 """Weights of the sources before labels are looked at."""
 PULL, BIAS_PULL = 10.0, 2.0
 """How strongly weights and biases are held to where they start: halves of inverse variances."""

@@ -12,6 +12,7 @@ from judge_opt.core.values import ValueType
 from judge_opt.judges.rendering import item_text
 from judge_opt.judges.verdict import RATIONALE, VERDICT
 from judge_opt.memory.episode import Episode
+from judge_opt.memory.evidence import Said
 from judge_opt.memory.fusion import Fusion
 from judge_opt.memory.guidelines import Guideline
 from judge_opt.memory.predictors import LinearHead, NeighbourVote
@@ -55,6 +56,9 @@ class Memory:
         token_budget: for the examples shown, estimated at four characters a token.
         vote, head: what the examples alone predict; None where they could not be fitted.
         fusion: how that is pooled with the judge's own answer; None switches it off.
+        evidence: example id to what the judge said of it (see `evidence`).
+        read: ids of the examples that guidelines were distilled from; the others wait for more.
+        seed: of the alignment, for fitting again.
     """
 
     value_type: ValueType
@@ -68,6 +72,9 @@ class Memory:
     head: LinearHead | None = None
     fusion: Fusion | None = None
     base_url: str | None = None
+    evidence: Mapping[str, Said] = field(default_factory=dict)
+    read: frozenset[str] = frozenset()
+    seed: int = 0
 
     @property
     def needs_vectors(self) -> bool:

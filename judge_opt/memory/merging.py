@@ -23,9 +23,52 @@ TWIN = 0.92
 ALIKE = 0.6
 """Cosine from which they may say the same, or contradict each other."""
 _TURNS = frozenset(
-    "not no never without unless n't none cannot neither nor lacks lack fails fail higher lower better worse more less "
-    "favour favor against reward rewards penalise penalize positive negative good bad up down increase decrease "
-    "raise reduce prefer avoid pass high low strong weak".split()
+    [
+        "not",
+        "no",
+        "never",
+        "without",
+        "unless",
+        "n't",
+        "none",
+        "cannot",
+        "neither",
+        "nor",
+        "lacks",
+        "lack",
+        "fails",
+        "fail",
+        "higher",
+        "lower",
+        "better",
+        "worse",
+        "more",
+        "less",
+        "favour",
+        "favor",
+        "against",
+        "reward",
+        "rewards",
+        "penalise",
+        "penalize",
+        "positive",
+        "negative",
+        "good",
+        "bad",
+        "up",
+        "down",
+        "increase",
+        "decrease",
+        "raise",
+        "reduce",
+        "prefer",
+        "avoid",
+        "pass",
+        "high",
+        "low",
+        "strong",
+        "weak",
+    ]
 )
 
 
@@ -60,11 +103,11 @@ def merge(
     if len(guidelines) < 2:
         return Merged(tuple(guidelines), ((),) * len(guidelines), (), False)
     vectors = space.embed([g.text for g in guidelines])
-    near = {
-        (i, j): float(vectors[i] @ vectors[j]) for i, j in combinations(range(len(guidelines)), 2)
-    }
+    near = {(i, j): float(vectors[i] @ vectors[j]) for i, j in combinations(range(len(guidelines)), 2)}
     same = {
-        pair for pair, cosine in near.items() if cosine >= TWIN and not opposed(*_texts(guidelines, pair), value_type)
+        pair
+        for pair, cosine in near.items()
+        if cosine >= TWIN and not opposed(*_texts(guidelines, pair), value_type)
     }
     doubtful = {pair for pair, cosine in near.items() if cosine >= ALIKE} - same
     against: set[tuple[int, int]] = set()
@@ -76,7 +119,9 @@ def merge(
             same |= {p for p in said & doubtful if not opposed(*_texts(guidelines, p), value_type)}
             against &= doubtful
         except (Unanswered, ValueError, KeyError, TypeError) as error:
-            warnings.append(f"guidelines that are alike were not merged: {str(error)[:100] or 'unreadable reply'}")
+            warnings.append(
+                f"guidelines that are alike were not merged: {str(error)[:100] or 'unreadable reply'}"
+            )
     home = list(range(len(guidelines)))
     for i, j in sorted(same):
         home[j] = min(home[j], home[i])
@@ -89,17 +134,17 @@ def merge(
         made.append(replace(guidelines[i], sources=tuple(sources)))
         twins.append(tuple(g.text for g in others))
     place = {i: at for at, i in enumerate(kept)}
-    clash = {
-        (min(a, b), max(a, b))
-        for i, j in against
-        if (a := place[roots[i]]) != (b := place[roots[j]])
-    }
-    return Merged(tuple(made), tuple(twins), tuple(sorted(clash)), bool(doubtful and lm is not None), tuple(warnings))
+    clash = {(min(a, b), max(a, b)) for i, j in against if (a := place[roots[i]]) != (b := place[roots[j]])}
+    return Merged(
+        tuple(made), tuple(twins), tuple(sorted(clash)), bool(doubtful and lm is not None), tuple(warnings)
+    )
 
 
 def opposed(one: str, other: str, value_type: ValueType) -> bool:
     """True where two texts differ in a word that can turn a rule round: a label, a negation, a direction."""
-    labels = {word for label in value_type.choices() for word in _words(label)} if value_type.is_choice else set()
+    labels = (
+        {word for label in value_type.choices() for word in _words(label)} if value_type.is_choice else set()
+    )
     return bool((_words(one) ^ _words(other)) & (labels | _TURNS))
 
 

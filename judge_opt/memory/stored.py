@@ -51,6 +51,9 @@ def dump_memory(memory: Memory) -> tuple[dict[str, Any], dict[str, bytes]]:
         else {"k": vote.k, "sharpness": vote.sharpness, "prior": vote.prior, "base": list(vote.base)},
         "head": head,
         "fusion": memory.fusion.to_json() if memory.fusion is not None else None,
+        "evidence": {id: dict(said) for id, said in sorted(memory.evidence.items())},
+        "read": sorted(memory.read),
+        "seed": memory.seed,
     }
     return state, blobs
 
@@ -81,6 +84,9 @@ def load_memory(state: dict[str, Any], blobs: dict[str, bytes], value_type: Valu
         vote=None if vote is None else NeighbourVote(**{**vote, "base": tuple(vote["base"])}),
         head=head,
         fusion=None if state["fusion"] is None else Fusion.from_json(state["fusion"]),
+        evidence=state.get("evidence", {}),
+        read=frozenset(state.get("read", ())),
+        seed=state.get("seed", 0),
     )
 
 
