@@ -8,7 +8,8 @@ enough, or the untouched judge is returned.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from judge_opt.judges.judge import distribution
 from judge_opt.memory.fusion import held_out_fusion, log_odds
 
 Floats = npt.NDArray[np.float64]
-DOUBT = 0.5
+DOUBT = 1.0
 """Standard errors by which a part that costs little may look worse than nothing and still stay."""
 SURE = 0.8
 """Share of resamples in which the chosen form must agree better than the untouched judge."""
@@ -98,13 +99,17 @@ class Forms:
         self.made[parts] = Form(parts, own, judged, loss)
 
     def _fused(self, own: Mapping[int, Judgement]) -> dict[int, Judgement]:
+        return self._pooled(own, self.sources)
+
+    def _pooled(self, own: Mapping[int, Judgement], sources: Mapping[str, Floats]) -> dict[int, Judgement]:
+        """The model's own verdicts pooled with sources, by weights of other rows."""
         kept = [i for i, j in own.items() if isinstance(j, Scored)]
         out: dict[int, Judgement] = dict(own)
         groups = [self.rows[i].example.group for i in kept]
         if len(set(groups)) < 2:
             return {i: Unscored("cancelled", "too few groups") for i in own}
         odds = np.asarray([distribution(j, self.value_type) for i in kept if isinstance(j := own[i], Scored)])
-        pooled = {"judge": odds} | {name: some[kept] for name, some in self.sources.items()}
+        pooled = {"judge": odds} | {name: some[kept] for name, some in sources.items()}
         choices = self.value_type.choices()
         for i, one in zip(kept, held_out_fusion(pooled, self.labels[kept], groups, self.seed), strict=True):
             told = dict(zip(choices, one.tolist(), strict=True))
@@ -137,43 +142,45 @@ class Forms:
         judged = sum(isinstance(form.judged[i], Scored) for i in there)
         return bool(there) and judged >= MIN_COVERAGE * len(there)
 
-    def preferred(self) -> tuple[Form, dict[str, tuple[Compared, bool]]]:
-        """The form whose every part the rows do not speak against.
-
-        Returns:
-            it, and for each part that was there to choose what leaving it in gains, and whether it stays.
-        """
-        able = {parts: form for parts, form in self.made.items() if self.covers(form)}
-        told: dict[str, tuple[Compared, bool]] = {}
-        best = max(able, key=lambda parts: (len(parts), "fusion" in parts), default=())
-        for part in ("examples", "guidelines", "fusion"):
-            if part not in best:
-                continue
-            rest = tuple(p for p in best if p != part)
-            if rest not in able:
-                continue
-            found = self.compare(able[rest], able[best])
-            # Examples make every prompt several times longer: they must show a gain. Guidelines and fusion
-            # cost next to nothing.
-            doubt = 0.0 if part == "examples" else DOUBT * found.error
-            stays = found.rows >= 3 and found.gain + doubt > 0
-            told[part] = (found, stays)
-            if not stays:
-                best = rest
-        return able.get(best, self.made[()]), told
+    def decide(self, part: str, with_it: tuple[str, ...], without: tuple[str, ...]) -> tuple[Compared, bool]:
+        """What a part gains, and whether it stays. Examples make every prompt several times longer, so they
+        must show a gain; guidelines and fusion cost next to nothing, and go where the rows speak against
+        them. A part with which rows are left without a verdict goes."""
+        found = self.compare(self.made[without], self.made[with_it])
+        doubt = 0.0 if part == "examples" else DOUBT * found.error
+        stays = found.rows >= 3 and found.gain + doubt > 0 and self.covers(self.made[with_it])
+        return found, stays
 
     def harmless(self, form: Form, metric: Metric) -> NoHarm:
-        """Is a form surely better than the untouched judge?"""
+        """Is a form surely better than the untouched judge? Either it agrees better in `SURE` of the resamples;
+        or, since agreement on a few dozen rows is a coarse measure, its probabilities are better by more than
+        a standard error than those of the untouched judge after calibration on the same rows, while its
+        agreement is not surely worse."""
         both = [i for i in form.judged if i in self.made[()].judged]
-        return no_harm(
-            metric,
-            [self.rows[i].example for i in both],
-            [self.made[()].judged[i] for i in both],
-            [form.judged[i] for i in both],
-            self.value_type,
-            seed=self.seed,
-            sure=SURE,
-        )
+        rows = [self.rows[i].example for i in both]
+        before = [self.made[()].judged[i] for i in both]
+        after = [form.judged[i] for i in both]
+
+        def test(sure: float) -> NoHarm:
+            return no_harm(metric, rows, before, after, self.value_type, seed=self.seed, sure=sure)
+
+        found = test(SURE)
+        if found.keep or not self.sources or found.low is None or found.better < 1 - SURE:
+            return found
+        gained = self.compare(self.calibrated, form)
+        if gained.gain <= gained.error:
+            return found
+        why = f"{found.why}; log probability {gained.gain:+.3f} ± {gained.error:.3f} a row against the calibrated judge"
+        return replace(found, keep=True, why=why)
+
+    @cached_property
+    def calibrated(self) -> Form:
+        """The untouched judge with its own probabilities mapped to the experts' labels: what calibration alone
+        would give."""
+        own = self.made[()].own
+        judged = self._pooled(own, {})
+        loss = {i: self._loss(i, j) for i, j in judged.items() if isinstance(j, Scored)}
+        return Form(("calibration",), own, judged, loss)
 
     def ranked(self) -> list[Form]:
         """Forms other than the untouched judge, the one with the largest gain over it first."""

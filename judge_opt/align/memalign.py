@@ -8,14 +8,14 @@ help are switched off, and the untouched judge is returned where nothing helps; 
 labels asks about these only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from judge_opt.align.contract import AlignmentResult, Callback, CandidateResult, Component
-from judge_opt.align.forms import Form, Forms
+from judge_opt.align.forms import Compared, Form, Forms
 from judge_opt.align.objective import metric_for, metric_name
 from judge_opt.align.rows import TrainingRow, episode_of, rows_of_memory
 from judge_opt.align.running import Alignment, alignment
@@ -33,8 +33,9 @@ from judge_opt.llm.budget import Budget
 from judge_opt.llm.parallel import map_threads
 from judge_opt.llm.session import current_session
 from judge_opt.memory.episodic import Episode, EpisodicMemory
-from judge_opt.memory.evidence import Kind, Said, as_json, from_json
+from judge_opt.memory.evidence import Kind, as_json, from_json
 from judge_opt.memory.fitting import Predictors, fit_pool, fit_predictors
+from judge_opt.memory.forgetting import standing
 from judge_opt.memory.guidelines import Guideline
 from judge_opt.memory.memory import Memory, demo
 from judge_opt.memory.vectors import ItemEmbedder
@@ -167,16 +168,23 @@ class _Run:
         forms.add((), {i: row.judged for i, row in enumerate(rows)})
         guidelines, unseen, read = self.learn(rows, memory, before, fresh)
         active = [g for g in guidelines if g.state == "active"]
-        guided: dict[int, Judgement] = {}
+        tail = ("fusion",) if forms.sources else ()
+        parts: tuple[str, ...] = ()
+        told: dict[str, tuple[Compared, bool]] = {}
         if active:
-            guided = self.judged("guided", rows, unseen, fresh, None)
-            forms.add(("guidelines",), guided)
+            forms.add(("guidelines",), self.judged("guided", rows, unseen, fresh, None))
+            told["guidelines"] = forms.decide("guidelines", ("guidelines", *tail), tail)
+            parts = ("guidelines",) if told["guidelines"][1] else ()
         if self.settings.shots and self.judge.model:
-            prefix = ("guidelines",) if active else ()
-            shown = self.with_examples(rows, memory, unseen if active else None, forms, fresh, prefix)
+            shown = self.with_examples(rows, memory, unseen if parts else None, forms, fresh, parts)
             if shown is not None:
-                forms.add((*prefix, "examples"), shown)
-        chosen = self.choose(forms)
+                forms.add((*parts, "examples"), shown)
+                told["examples"] = forms.decide("examples", (*parts, "examples", *tail), (*parts, *tail))
+                parts = (*parts, "examples") if told["examples"][1] else parts
+        if tail:
+            told["fusion"] = forms.decide("fusion", (*parts, *tail), parts)
+            parts = (*parts, *tail) if told["fusion"][1] else parts
+        chosen = self.choose(forms, forms.made[parts], told)
         learned = self.settle(chosen, predictors, memory, guidelines, read)
         metric = metric_name(self.judge.value_type)
         table = forms.table(metric_for(self.judge.value_type, name=metric))
@@ -380,12 +388,11 @@ class _Run:
 
     # -- the choice ----------------------------------------------------------------------------------------
 
-    def choose(self, forms: Forms) -> Form:
+    def choose(self, forms: Forms, best: Form, told: Mapping[str, tuple[Compared, bool]]) -> Form:
         """The form whose parts help, if it surely agrees better than the untouched judge; else the first other
         that does; else the untouched judge."""
         value_type = self.judge.value_type
         metric = metric_for(value_type, name=metric_name(value_type))
-        best, told = forms.preferred()
         plain = forms.made[()]
         chosen, reason = plain, "no part of memory made the judge surely better"
         for form in [best, *(f for f in forms.ranked() if f is not best)]:
@@ -474,16 +481,6 @@ def _known(
     return standing(before.guidelines, fresh), read
 
 
-def standing(guidelines: Sequence[Guideline], gone: frozenset[str]) -> tuple[Guideline, ...]:
-    """Guidelines without the sources that are gone; those that stood on these alone are left out."""
-    kept = []
-    for g in guidelines:
-        sources = tuple(s for s in g.sources if s not in gone)
-        if sources or not g.sources or g.pinned:
-            kept.append(g if len(sources) == len(g.sources) else replace(g, sources=sources))
-    return tuple(kept)
-
-
 def _unseen(known: Sequence[Guideline], rows: Sequence[TrainingRow]) -> list[list[Guideline]]:
     active = [g for g in known if g.state == "active"]
     return [[g for g in active if row.example.id not in set(g.sources)] for row in rows]
@@ -507,6 +504,3 @@ def _weights_note(weights: Any) -> list[str]:
         share = weights.get("judge", 0.0) / total
         return [f"the language model's own answer has only {share:.0%} of the weight in fusion"]
     return []
-
-
-__all__ = ["MemAlign", "Said", "standing"]

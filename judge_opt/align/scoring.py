@@ -36,6 +36,7 @@ class NoHarm:
     before, after: scores on the rows that both judged, `rows` of them.
     low: lower bound of the gain at the confidence that was asked for.
     why: the decision in words.
+    better: share of resamples in which the change is better.
     """
 
     keep: bool
@@ -44,6 +45,7 @@ class NoHarm:
     rows: int
     low: float | None
     why: str
+    better: float = 0.0
 
 
 def measure(
@@ -137,7 +139,7 @@ def no_harm(
     better = float(np.mean([gain > 1e-9 for gain in gains]))
     keep = new.score > old.score and better >= sure
     why = f"{metric.name} {old.score:.3f} without, {new.score:.3f} with; better in {better:.0%} of resamples"
-    return NoHarm(keep, old.score, new.score, len(both), low, why)
+    return NoHarm(keep, old.score, new.score, len(both), low, why, better)
 
 
 def _gains(

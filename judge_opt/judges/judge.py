@@ -338,6 +338,40 @@ class Judge(dspy.Module):
         """
         return learning.align(self, labelled, optimizer, traces, options)
 
+    def unalign(
+        self,
+        traces: Any = None,
+        *,
+        assessments: Any = None,
+        rater: str | Sequence[str] | None = None,
+    ) -> "Judge":
+        """A judge without what it learned from some labels; this one is not changed, and no model is asked.
+        Examples and votes go, and guidelines that stand on them alone; what is left is fitted anew. Taking all
+        of them back gives the untouched judge. MLflow's name.
+
+        Args:
+            traces: traces, labelled examples, or their ids: whole examples go.
+            assessments: assessments or their ids: single votes go.
+            rater: one or several raters, all of whose votes go.
+
+        Raises:
+            UsageError: the judge has learned nothing, or nothing was named.
+            NotFound: something that was named is not in its memory; nothing is changed.
+        """
+        return learning.unalign(self, traces, assessments, rater)
+
+    def explain(self, item: Any, *, measure: bool = False) -> Any:
+        """What stood behind one judgement: the guidelines and examples that were used and what each
+        contributed; `print` it.
+
+        Args:
+            item: as of `judge_item`.
+            measure: also judge the item without each of its guidelines and examples: one call each.
+        """
+        from judge_opt.judges.explaining import explain
+
+        return explain(self, item, measure=measure)
+
     def register(self, name: str | None = None, tags: Mapping[str, str] | None = None) -> Any:
         """Store this judge as an immutable version; see `judge_opt.register_judge`."""
         from judge_opt.registry.judges import register

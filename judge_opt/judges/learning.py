@@ -40,6 +40,26 @@ def align(judge: "Judge", labelled: Any, optimizer: Any, traces: Any, options: d
     return cast("Judge", getattr(result, "judge", result))
 
 
+def unalign(judge: "Judge", traces: Any, assessments: Any, rater: Any) -> "Judge":
+    """See `Judge.unalign`."""
+    from judge_opt.memory.forgetting import forget
+
+    if judge.memory is None:
+        raise UsageError(f"{judge.name!r} has learned nothing from labels.", "Align it first.")
+    named = [_ids(traces), _ids(assessments), _ids(rater)]
+    if not any(named):
+        raise UsageError("Nothing to take back was named.", "Name traces, assessments or a rater.")
+    return judge.with_memory(forget(judge.memory, traces=named[0], assessments=named[1], raters=named[2]))
+
+
+def _ids(given: Any) -> frozenset[str]:
+    """Ids of one or several things that are ids or have one."""
+    if given is None:
+        return frozenset()
+    several = [given] if isinstance(given, str) or hasattr(given, "id") else list(given)
+    return frozenset(one if isinstance(one, str) else str(one.id) for one in several)
+
+
 def load(judge: "Judge", path: str | Path) -> None:
     """See `Judge.load`."""
     from judge_opt.judges.stored import read_judge

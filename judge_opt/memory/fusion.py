@@ -75,7 +75,8 @@ def fit_fusion(sources: Mapping[str, Floats], labels: Ints) -> Fusion:
     names = sorted(sources)
     logs = np.stack([log_odds(sources[name]) for name in names])  # (s, n, l)
     n_labels, rows = logs.shape[2], np.arange(len(labels))
-    start = np.asarray([PRIOR.get(name, 0.3) for name in names])
+    # The judge alone is only calibrated: there is nothing to share the weight with.
+    start = np.asarray([PRIOR.get(name, 0.3) for name in names]) if len(names) > 1 else np.ones(1)
     penalty = np.asarray([PULL] * len(names) + [BIAS_PULL] * n_labels)
 
     def loss(point: Floats) -> tuple[float, Floats]:
