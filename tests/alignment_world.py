@@ -46,6 +46,8 @@ def verdict(text, probabilities=None):
 def answer(body):
     """The endpoint: reflection where a JSON schema asks for rules, else a judgement."""
     schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
+    if "same" in schema.get("properties", {}):
+        return json.dumps({"same": [], "contradict": []})
     if "rules" in schema.get("properties", {}):
         return json.dumps({"rules": [RULE, "Polite words do not matter for the verdict at all here."]})
     system, *turns = [message["content"] for message in body["messages"]]
@@ -61,6 +63,8 @@ def answer(body):
 
 def perfect(body):
     schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
+    if "same" in schema.get("properties", {}):
+        return json.dumps({"same": [], "contradict": []})
     if "rules" in schema.get("properties", {}):
         return json.dumps({"rules": ["A reply with a question mark is always a bad reply to give."]})
     return verdict("good" if "Thursday" in body["messages"][-1]["content"] else "bad")

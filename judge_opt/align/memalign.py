@@ -39,6 +39,7 @@ from judge_opt.memory.forgetting import standing
 from judge_opt.memory.guidelines import Guideline
 from judge_opt.memory.memory import Memory, demo
 from judge_opt.memory.vectors import ItemEmbedder
+from judge_opt.memory.weighting import chosen_weights
 
 WAITING = 8
 """New labels that wait for more before guidelines are distilled from them, where guidelines are there."""
@@ -51,7 +52,8 @@ class MemAlign:
     Attributes:
         reflection_lm: URI of the model that distils guidelines; None: the judge's own.
         embedder: URI of the embedding model.
-        weights: part of the item to its weight in similarity; equal by default.
+        weights: part of the item to its weight in similarity; None: equal, or one part alone where that
+            predicts the labels better.
         guidelines: guidelines asked for in one reflection call at most; 0 switches them off.
         shots: examples shown for one item; 0 switches them off.
         fusion: pool the judge's probabilities with what the examples alone predict.
@@ -185,6 +187,13 @@ class _Run:
             told["fusion"] = forms.decide("fusion", (*parts, *tail), parts)
             parts = (*parts, *tail) if told["fusion"][1] else parts
         chosen = self.choose(forms, forms.made[parts], told)
+        if "guidelines" not in chosen.parts:
+            guidelines = tuple(
+                replace(g, state="retired", why=f"better without; {g.why}")
+                if g.state == "active" and not g.pinned
+                else g
+                for g in guidelines
+            )
         learned = self.settle(chosen, predictors, memory, guidelines, read)
         metric = metric_name(self.judge.value_type)
         table = forms.table(metric_for(self.judge.value_type, name=metric))
@@ -215,15 +224,19 @@ class _Run:
     def remember(self, rows: Sequence[TrainingRow], before: Memory | None) -> Memory:
         """The labelled rows as episodes; those that were there are not embedded again."""
         settings = self.settings
-        weights = {
-            v.name: float((settings.weights or {}).get(v.name, 1.0)) for v in self.judge.template.variables
-        }
         base_url = self.judge.endpoint_of(settings.embedder)
         embedder = current_session().embedder(settings.embedder, base_url)
         told = self.run.tell("embed the labelled rows")
         told(0, len(rows))
-        space = ItemEmbedder(embedder, tuple(weights), weights)
         episodes = [episode_of(row, self.judge) for row in rows]
+        names = tuple(v.name for v in self.judge.template.variables)
+        if settings.weights is not None:
+            weights = {name: float(settings.weights.get(name, 1.0)) for name in names}
+        elif before is not None and tuple(before.weights) == names:
+            weights = dict(before.weights)
+        else:
+            weights = dict(chosen_weights(episodes, names, embedder, self.judge.value_type, self.seed))
+        space = ItemEmbedder(embedder, names, weights)
         kept = _reusable(before, embedder.name, weights, space.pieces)
         new = [e for e in episodes if e.id not in kept or dict(kept[e.id][0].parts) != dict(e.parts)]
         made = EpisodicMemory.remember(new, space)
@@ -447,13 +460,6 @@ class _Run:
         """The memory with what was chosen switched on; None for the untouched judge."""
         if not chosen.parts:
             return None
-        if "guidelines" not in chosen.parts:
-            guidelines = tuple(
-                replace(g, state="retired", why="better without")
-                if g.state == "active" and not g.pinned
-                else g
-                for g in guidelines
-            )
         made = replace(
             memory,
             guidelines=guidelines,

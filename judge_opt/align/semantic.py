@@ -83,17 +83,25 @@ def learn_guidelines(
             learn.
     """
     fresh, warnings = _distilled(judge, rows, vectors, new, known, lm=lm, settings=settings, tell=tell)
-    merged = merge([*known, *fresh], judge.value_type, space, lm, settings.seed)
+    ids = [row.example.id for row in rows]
+    old = frozenset(ids[i] for i in range(len(rows)) if i not in set(new))
+    given = [*((g, old) for g in known), *fresh]
+    merged = merge([g for g, _ in given], judge.value_type, space, lm, settings.seed)
     candidates = merged.guidelines
     warnings += merged.warnings
     if not candidates:
         none = tuple(() for _ in rows)
         return Learned((), none, "none could be distilled", tuple(warnings))
-    ids = [row.example.id for row in rows]
-    unseen = tuple(_capped([g for g in candidates if ids[i] not in set(g.sources)]) for i in range(len(rows)))
-    names = {g.text for g in fresh}
-    doubtful = [g for g in candidates if g.text in names or _changed(g, known)]
-    settled = _weighed(judge, rows, doubtful, new, settings, tell)
+    # What several batches found by themselves was found without any one row.
+    clean = [[any(id not in given[m][1] for m in several) for id in ids] for several in merged.members]
+    usable = [k for k, g in enumerate(candidates) if g.state == "active"]
+    unseen = tuple(tuple(candidates[k] for k in usable if clean[k][i])[:MOST] for i in range(len(rows)))
+    doubtful = [
+        k
+        for k, several in enumerate(merged.members)
+        if any(m >= len(known) for m in several) and not candidates[k].pinned
+    ]
+    settled = _weighed(judge, rows, candidates, doubtful, clean, settings, tell)
     done = [settled.get(g.text, g) for g in candidates]
     done = _uncontradicted(done, merged)
     active = [g for g in done if g.state == "active"]
@@ -140,8 +148,9 @@ def _distilled(
     lm: Any,
     settings: SemanticSettings,
     tell: Callable[[str], Any],
-) -> tuple[list[Guideline], list[str]]:
-    """What the reflection LM writes of each batch, the best supported of each batch first."""
+) -> tuple[list[tuple[Guideline, frozenset[str]]], list[str]]:
+    """What the reflection LM writes of each batch with the ids of its rows, the best supported of each batch
+    first."""
     if not new:
         return [], []
     wanted = reflection_calls(len(new), settings.batch_rows)
@@ -150,7 +159,7 @@ def _distilled(
     warnings: list[str] = []
     failures: list[str] = []
 
-    def one(batch: Sequence[int]) -> list[Guideline]:
+    def one(batch: Sequence[int]) -> list[tuple[Guideline, frozenset[str]]]:
         some, notes = distil(
             lm,
             judge.template.shown(judge.instructions),
@@ -162,9 +171,10 @@ def _distilled(
             known=[g.text for g in known if g.state == "active"],
         )
         warnings.extend(notes)
-        return some
+        seen = frozenset(rows[new[i]].example.id for i in batch)
+        return [(g, seen) for g in some]
 
-    found: list[list[Guideline]] = []
+    found: list[list[tuple[Guideline, frozenset[str]]]] = []
     for number, batch in enumerate(dealt):
         told(number, len(dealt))
         try:
@@ -185,19 +195,19 @@ def _distilled(
 def _weighed(
     judge: Judge,
     rows: Sequence[TrainingRow],
-    guidelines: Sequence[Guideline],
-    new: Sequence[int],
+    candidates: Sequence[Guideline],
+    which: Sequence[int],
+    clean: Sequence[Sequence[bool]],
     settings: SemanticSettings,
     tell: Callable[[str], Any],
 ) -> dict[str, Guideline]:
-    """Text to guideline as it was tried, on rows spread evenly over the order in which they came."""
+    """Text to guideline as it was tried, each on rows that it was found without."""
     order = _spread(len(rows), settings.seed)
-    clean = [[i for i in order if rows[i].example.id not in set(g.sources)] for g in guidelines]
     tried, _ = try_guidelines(
         judge,
-        guidelines,
+        [candidates[k] for k in which],
         rows,
-        clean,
+        [[i for i in order if clean[k][i]] for k in which],
         calls=settings.trial_calls,
         concurrency=settings.concurrency,
         tell=tell("try the guidelines"),
@@ -209,15 +219,6 @@ def _spread(n: int, seed: int) -> list[int]:
     import numpy as np
 
     return [int(i) for i in np.random.default_rng(seed).permutation(n)]
-
-
-def _changed(guideline: Guideline, known: Sequence[Guideline]) -> bool:
-    """True for a known guideline that took over the sources of a new one: it may be worth more than it was."""
-    return any(g.text == guideline.text and g.state == "retired" and g != guideline for g in known)
-
-
-def _capped(guidelines: Sequence[Guideline]) -> tuple[Guideline, ...]:
-    return tuple(g for g in guidelines if g.state == "active")[:MOST]
 
 
 def _uncontradicted(guidelines: Sequence[Guideline], merged: Merged) -> list[Guideline]:

@@ -192,16 +192,18 @@ def _settled(
     known = [g for g in gains if g is not None]
     if not known:
         return replace(guideline, why=guideline.why or "not tried")
-    stays = weight >= LEAST or guideline.pinned
+    better, worse = sum(g > MOVED for g in known), sum(g < -MOVED for g in known)
+    helped = weight >= LEAST and better > 0
+    stays = helped or guideline.pinned
+    fault = "" if helped else (f", less than {LEAST}" if better else ", and it helped on none")
     return replace(
         guideline,
-        support=sum(g > MOVED for g in known),
-        contradict=sum(g < -MOVED for g in known),
+        support=better,
+        contradict=worse,
         uplift=round(sum(known) / len(known), 4),
         leads_to=_leads_to(trials, rows, value_type),
         state="active" if stays else "retired",
-        why=f"weight {weight:.2f} on {len(known)} rows it was not distilled from"
-        + ("" if stays else f", less than {LEAST}"),
+        why=f"weight {weight:.2f} on {len(known)} rows it was found without{fault}",
     )
 
 

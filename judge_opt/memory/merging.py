@@ -7,7 +7,7 @@ merged by their looks: "should pass" and "should not pass" are near neighbours i
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -34,13 +34,13 @@ _TURNS = frozenset(
 class Merged:
     """Attributes:
     guidelines: without duplicates, in order; the first of several stays and takes over the others' sources.
-    same: for each of them, the texts that were merged into it.
+    members: for each of them the positions, in what was given, of those that it stands for; its own first.
     contradictions: pairs of positions in `guidelines`, the lower first.
     asked: the reflection LM was asked.
     """
 
     guidelines: tuple[Guideline, ...]
-    same: tuple[tuple[str, ...], ...]
+    members: tuple[tuple[int, ...], ...]
     contradictions: tuple[tuple[int, int], ...]
     asked: bool
     warnings: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ def merge(
         JudgeOptError: an endpoint cannot be used at all.
     """
     if len(guidelines) < 2:
-        return Merged(tuple(guidelines), ((),) * len(guidelines), (), False)
+        return Merged(tuple(guidelines), tuple((i,) for i in range(len(guidelines))), (), False)
     vectors = space.embed([g.text for g in guidelines])
     near = {(i, j): float(vectors[i] @ vectors[j]) for i, j in combinations(range(len(guidelines)), 2)}
     same = {
@@ -67,34 +67,33 @@ def merge(
         for pair, cosine in near.items()
         if cosine >= TWIN and not opposed(*_texts(guidelines, pair), value_type)
     }
-    doubtful = {pair for pair, cosine in near.items() if cosine >= ALIKE} - same
+    home = list(range(len(guidelines)))
+    _join(home, same)
+    first = [i for i in range(len(guidelines)) if home[i] == i]
+    doubtful = {pair for pair, cosine in near.items() if cosine >= ALIKE and set(pair) <= set(first)}
     against: set[tuple[int, int]] = set()
     warnings: list[str] = []
     if doubtful and lm is not None:
         try:
-            said, against = _asked(guidelines, lm, seed)
+            said, against = _asked([guidelines[i] for i in first], first, lm, seed)
             # A weak model names pairs at random: only what is alike can be the same, or the contrary.
-            same |= {p for p in said & doubtful if not opposed(*_texts(guidelines, p), value_type)}
+            _join(home, {p for p in said & doubtful if not opposed(*_texts(guidelines, p), value_type)})
             against &= doubtful
         except (Unanswered, ValueError, KeyError, TypeError) as error:
-            warnings.append(
-                f"guidelines that are alike were not merged: {str(error)[:100] or 'unreadable reply'}"
-            )
-    home = list(range(len(guidelines)))
-    for i, j in sorted(same):
-        home[j] = min(home[j], home[i])
-    kept = [i for i in range(len(guidelines)) if home[i] == i]
+            why = str(error)[:100] or "unreadable reply"
+            warnings.append(f"guidelines that are alike were not merged: {why}")
     roots = [_root(home, i) for i in range(len(guidelines))]
-    made, twins = [], []
-    for i in kept:
-        others = [guidelines[j] for j in range(len(guidelines)) if roots[j] == i and j != i]
-        sources = dict.fromkeys([*guidelines[i].sources, *(s for g in others for s in g.sources)])
-        made.append(replace(guidelines[i], sources=tuple(sources)))
-        twins.append(tuple(g.text for g in others))
+    kept = [i for i in range(len(guidelines)) if roots[i] == i]
+    members = [tuple(j for j in range(len(guidelines)) if roots[j] == i) for i in kept]
+    made = []
+    for i, several in zip(kept, members, strict=True):
+        sources = dict.fromkeys(s for j in several for s in guidelines[j].sources)
+        pinned = any(guidelines[j].pinned for j in several)
+        made.append(replace(guidelines[i], sources=tuple(sources), pinned=pinned))
     place = {i: at for at, i in enumerate(kept)}
     clash = {(min(a, b), max(a, b)) for i, j in against if (a := place[roots[i]]) != (b := place[roots[j]])}
     return Merged(
-        tuple(made), tuple(twins), tuple(sorted(clash)), bool(doubtful and lm is not None), tuple(warnings)
+        tuple(made), tuple(members), tuple(sorted(clash)), bool(doubtful and lm is not None), tuple(warnings)
     )
 
 
@@ -104,6 +103,13 @@ def opposed(one: str, other: str, value_type: ValueType) -> bool:
         {word for label in value_type.choices() for word in _words(label)} if value_type.is_choice else set()
     )
     return bool((_words(one) ^ _words(other)) & (labels | _TURNS))
+
+
+def _join(home: list[int], pairs: Collection[tuple[int, int]]) -> None:
+    """Make each pair one family; the lowest position stands for it."""
+    for i, j in sorted(pairs):
+        a, b = sorted((_root(home, i), _root(home, j)))
+        home[b] = a
 
 
 def _root(home: Sequence[int], i: int) -> int:
@@ -121,7 +127,7 @@ def _words(text: str) -> set[str]:
 
 
 def _asked(
-    guidelines: Sequence[Guideline], lm: Any, seed: int
+    guidelines: Sequence[Guideline], places: Sequence[int], lm: Any, seed: int
 ) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
     rules = "\n".join(f"{i + 1}. {g.text}" for i, g in enumerate(guidelines))
     pairs = {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}
@@ -133,13 +139,13 @@ def _asked(
     }
     reply = reflect(lm, filled("merge", {"rules": rules}), "pairs", schema, max_tokens=600, seed=seed)
     data = json.loads(reply[reply.index("{") : reply.rindex("}") + 1])
-    return _pairs(data["same"], len(guidelines)), _pairs(data["contradict"], len(guidelines))
+    return _pairs(data["same"], places), _pairs(data["contradict"], places)
 
 
-def _pairs(data: Any, n: int) -> set[tuple[int, int]]:
-    """All pairs within each list of numbers (from 1) that is named."""
+def _pairs(data: Any, places: Sequence[int]) -> set[tuple[int, int]]:
+    """All pairs within each list of numbers (from 1) that is named, as positions."""
     found = set()
     for group in data:
-        if isinstance(group, list) and all(isinstance(x, int) and 0 < x <= n for x in group):
-            found |= set(combinations(sorted({x - 1 for x in group}), 2))
+        if isinstance(group, list) and all(isinstance(x, int) and 0 < x <= len(places) for x in group):
+            found |= set(combinations(sorted({places[x - 1] for x in group}), 2))
     return found

@@ -64,13 +64,15 @@ def test_guidelines_say_what_they_are_worth_and_where_they_come_from(judge, in_s
 def test_reflection_sees_the_experts_reasons_and_the_judges(judge, server, in_session):
     in_session()
     memalign(shots=0, fusion=False).align(judge, world.rows(40))
-    (prompt,) = [
+    prompts = [
         r.body["messages"][0]["content"]
         for r in server.requests
         if "rules" in str((r.body or {}).get("response_format"))
     ]
-    assert "EXPERTS: bad because: No day is named." in prompt
-    assert "JUDGE: good because: Because." in prompt
+    assert len(prompts) == 2
+    for prompt in prompts:
+        assert "EXPERTS: bad because: No day is named." in prompt
+        assert "JUDGE: good because: Because." in prompt
 
 
 def test_a_perfect_judge_comes_back_untouched(judge, server, in_session):
@@ -180,15 +182,30 @@ def test_the_budget_is_a_hard_stop(judge, server, in_session):
     assert server.completions <= 25
 
 
-def test_a_failed_distillation_is_told_and_does_no_harm(judge, server, in_session):
+def test_a_distillation_that_fails_is_an_error_and_no_empty_success(judge, server, in_session):
     in_session()
 
     def no_rules(body):
         return "sorry" if "rules" in str(body.get("response_format")) else world.answer(body)
 
     server.answer = no_rules
+    with pytest.raises(ModelError, match="None of 2 distillation calls brought guidelines"):
+        memalign(shots=0, fusion=False).align(judge, world.rows(40))
+
+
+def test_one_failed_distillation_of_several_is_told_and_the_others_count(judge, server, in_session):
+    in_session()
+    asked = []
+
+    def some_rules(body):
+        if "rules" in str(body.get("response_format")):
+            asked.append(body)
+            return "sorry" if len(asked) == 1 else world.answer(body)
+        return world.answer(body)
+
+    server.answer = some_rules
     result = memalign(shots=0, fusion=False).align(judge, world.rows(40))
-    assert not result.changed
+    assert result.changed
     assert any("could not be read" in w for w in result.warnings)
 
 
@@ -327,10 +344,31 @@ def test_examples_that_only_break_the_judge_do_not_spoil_the_other_forms(judge, 
     assert any("too many rows without a verdict" in w for w in rest.warnings)
 
 
-def test_guidelines_are_scored_on_rows_they_were_not_distilled_from(judge, in_session):
+def test_no_row_is_judged_with_a_guideline_that_was_read_out_of_it(judge, server, in_session):
+    """Each batch brings a rule of its own; the rows of a batch are judged with the other's only."""
     in_session()
-    result = memalign(shots=0, fusion=False).align(judge, world.rows(60))
-    (guidelines,) = [c for c in result.components if c.name == "guidelines"]
-    sources = {source for g in result.guidelines if g.state == "active" for source in g.sources}
-    assert guidelines.on
-    assert guidelines.rows == 60 - len(sources) < 60
+    rules = {}
+
+    def own_rules(body):
+        if "rules" in str(body.get("response_format")):
+            prompt = body["messages"][0]["content"]
+            rule = f"A reply that names a day is always good by the rule of batch {'AB'[len(rules)]}."
+            rules[rule] = prompt
+            return json.dumps({"rules": [rule]})
+        return world.answer(body)
+
+    server.answer = own_rules
+    memalign(shots=0, fusion=False).align(judge, world.rows(40))
+    judged = [
+        (rule, r.body["messages"][-1]["content"])
+        for r in server.requests
+        for rule in rules
+        if "messages" in (r.body or {})
+        and rule in r.body["messages"][0]["content"]
+        and len(r.body["messages"]) > 1
+    ]
+    assert len(rules) == 2
+    assert judged
+    for rule, item in judged:
+        text = item.removeprefix("<outputs>\n").removesuffix("\n</outputs>")
+        assert text not in rules[rule]
