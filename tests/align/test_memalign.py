@@ -352,7 +352,7 @@ def test_no_row_is_judged_with_a_guideline_that_was_read_out_of_it(judge, server
     def own_rules(body):
         if "rules" in str(body.get("response_format")):
             prompt = body["messages"][0]["content"]
-            rule = f"A reply that names a day is always good by the rule of batch {'AB'[len(rules)]}."
+            rule = f"A reply that has {('Thursday', 'thank')[len(rules)]} among its words is always good."
             rules[rule] = prompt
             return json.dumps({"rules": [rule]})
         return world.answer(body)
