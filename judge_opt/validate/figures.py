@@ -11,7 +11,7 @@ from judge_opt.validate.intervals import (
     IntervalMethod,
     cluster_interval,
     perfect_interval,
-    wilson_interval,
+    proportion_interval,
 )
 from judge_opt.validate.metrics import MetricName, Statistic, statistic, undefined_reason
 from judge_opt.validate.pairs import Pairs
@@ -101,9 +101,9 @@ def figure(
 ) -> Figure:
     """`metric` on these rows with its interval.
 
-    Agreement takes Wilson's interval where every group has one row; everything else a BCa bootstrap over
-    groups. Where every verdict is right the bootstrap has no spread to show, and the interval comes from
-    `perfect_interval` instead.
+    Agreement takes an exact interval (few rows) or Wilson's where every group has one row; everything else a
+    BCa bootstrap over groups. Where every verdict is right the bootstrap has no spread to show, and the
+    interval comes from `perfect_interval` instead.
 
     Args:
         n_boot: resamples; 0 for no interval.
@@ -119,7 +119,7 @@ def figure(
         return Figure(value=value, n=pairs.n, n_groups=pairs.n_groups, reason="No interval was asked for.")
     hits = pairs.gold == pairs.judged
     if metric == "agreement" and pairs.n_groups == pairs.n:
-        interval = wilson_interval(int(hits.sum()), pairs.n, confidence)
+        interval = proportion_interval(int(hits.sum()), pairs.n, confidence)
     elif hits.all() and value == 1.0:
         interval = perfect_interval(metric, pairs, confidence)
     else:

@@ -15,12 +15,15 @@ from scipy import stats
 from judge_opt.validate.metrics import MetricName, Statistic
 from judge_opt.validate.pairs import FloatArray, IntArray, Pairs
 
-IntervalMethod = Literal["wilson", "wilson_groups", "percentile", "bca", "normal"]
+IntervalMethod = Literal["exact", "wilson", "wilson_groups", "percentile", "bca", "normal"]
 
 _BLOCK = 4_000_000
 """Row weights held at once: 32 MB."""
 
 _MOST_DEGENERATE = 0.5
+
+EXACT_BELOW = 30
+"""With fewer independent rows a proportion takes the exact interval: never below its confidence, wider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,9 @@ class Interval:
     """Two ends, or neither and the reason.
 
     Attributes:
-        method: `wilson` (rows are independent), `wilson_groups` (Wilson with as many rows as groups),
-            `percentile`, `bca`, `normal` (many groups, see `evaluation.statistics`); None where there is no
-            interval.
+        method: `exact` (Clopper and Pearson, few independent rows), `wilson` (independent rows),
+            `wilson_groups` (Wilson with as many rows as groups), `percentile`, `bca`,
+            `normal` (many groups, see `evaluation.statistics`); None where there is no interval.
         resamples: resamples drawn; 0 for Wilson.
         degenerate: resamples on which the statistic was not defined; they were left out.
     """
@@ -41,6 +44,14 @@ class Interval:
     resamples: int = 0
     degenerate: int = 0
     reason: str | None = None
+
+
+def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """A proportion of `n` independent rows: Clopper and Pearson (1934) below `EXACT_BELOW`, else Wilson."""
+    if not 0 < n < EXACT_BELOW:
+        return wilson_interval(successes, n, confidence)
+    ends = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
+    return Interval(float(ends.low), float(ends.high), "exact")
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
@@ -128,6 +139,10 @@ def cluster_interval(
 
     BCa (Efron 1987; DiCiccio & Efron 1996, section 2) takes its acceleration from leaving out one group at
     a time; where that is not defined for some group the percentile interval is given, and `method` says so.
+    The levels are expanded for few groups (Hesterberg 2015, The American Statistician 69, 371-386, section
+    4.2): a resample of G groups spreads by sqrt((G - 1) / G) too little, and quantiles of the normal stand where
+    Student's with G - 1 belong. With 15 groups the outer levels of a 95 % interval become .013 and .987; from
+    a few hundred on nothing changes. benchmarks/intervals shows what it does to coverage.
 
     Args:
         statistic: of row weights; see `by_rows` for any other.
@@ -152,20 +167,25 @@ def cluster_interval(
     value = float(statistic(np.ones((1, len(group))))[0])
     if np.ptp(good) <= 1e-12 * max(1.0, abs(value)):
         return replace(drawn, reason="Every resample gave one value, so the spread cannot be seen.")
-    tail = (1.0 - confidence) / 2.0
-    levels = np.array([tail, 1.0 - tail])
+    reach = expanded_reach(confidence, int(group.max()) + 1)
+    levels = stats.norm.cdf(np.array([-reach, reach]))
     used: IntervalMethod = "percentile"
     if method == "bca":
-        adjusted = _bca_levels(good, value, _leave_one_group_out(statistic, group), levels)
+        adjusted = _bca_levels(good, value, _leave_one_group_out(statistic, group), reach)
         if adjusted is not None:
             levels, used = adjusted, "bca"
     low, high = np.quantile(good, levels)
     return replace(drawn, low=float(low), high=float(high), method=used)
 
 
-def _bca_levels(
-    draws: FloatArray, value: float, left_out: FloatArray, levels: FloatArray
-) -> FloatArray | None:
+def expanded_reach(confidence: float, n_groups: int) -> float:
+    """How many standard errors an interval at `confidence` reaches to each side, where the errors come from
+    resampling `n_groups` groups."""
+    widened = float((n_groups / (n_groups - 1)) ** 0.5)
+    return float(stats.t.ppf((1.0 + confidence) / 2.0, n_groups - 1)) * widened
+
+
+def _bca_levels(draws: FloatArray, value: float, left_out: FloatArray, reach: float) -> FloatArray | None:
     """The quantiles that correct bias and skew; None where they are not defined."""
     tolerance = 1e-12 * max(1.0, abs(value))
     below = np.mean(draws < value - tolerance) + np.mean(np.abs(draws - value) <= tolerance) / 2.0
@@ -175,7 +195,7 @@ def _bca_levels(
         return None
     acceleration = float((spread**3).sum()) / (6.0 * scale**1.5)
     shift = stats.norm.ppf(below)
-    z = shift + stats.norm.ppf(levels)
+    z = shift + np.array([-reach, reach])
     if np.any(1.0 - acceleration * z <= 0):
         return None
     out: FloatArray = stats.norm.cdf(shift + z / (1.0 - acceleration * z))
