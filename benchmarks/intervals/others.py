@@ -1,21 +1,26 @@
 """Coverage and error rates beyond the grid of rates: means, clusters, selective judging, margins, promotion."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from benchmarks.intervals.cells import Cell, Row
 from judge_opt.core.results import Judgement, Scored
 from judge_opt.core.values import BOOL
 from judge_opt.validate.compare import shared, swap_test
 from judge_opt.validate.corrected import corrected_mean, corrected_rate
 from judge_opt.validate.equivalence import margin_test
-from judge_opt.validate.intervals import cluster_interval, resample
+from judge_opt.validate.drift import TimeRows, drift
+from judge_opt.validate.figures import figure
+from judge_opt.validate.intervals import resample
 from judge_opt.validate.metrics import statistic
 from judge_opt.validate.pairs import encode
 from judge_opt.validate.prediction_powered import ppi_mean
 from judge_opt.validate.selective import accept_threshold
+from judge_opt.validate.watch import floor_from, watch_agreement
 
 RUNS = 1000
 SHAPES = {
@@ -54,60 +59,55 @@ def means(seed: int = 1) -> Iterator[dict[str, Any]]:
                 }
 
 
-def clusters(seed: int = 2) -> Iterator[dict[str, Any]]:
+def clusters() -> list[Cell]:
     """Groups of 4 rows with a shared difficulty: the bootstrap of agreement and kappa, and corrected estimates."""
-    rng = np.random.default_rng(seed)
-    big = grouped(rng, 100_000)
-    truth = {
-        name: float(statistic(name, encode(*as_rows(*big), BOOL))(np.ones((1, 400_000)))[0])
-        for name in ("agreement", "kappa")
-    }
-    for groups in (15, 40):
-        held, naive = {"agreement": 0, "kappa": 0}, 0
-        for run in range(RUNS):
-            rows = grouped(rng, groups)
-            pairs = encode(*as_rows(*rows), BOOL)
-            for name in held:
-                found = cluster_interval(statistic(name, pairs), pairs.group, n_boot=500, seed=run)
-                held[name] += found.low is not None and found.low <= truth[name] <= found.high
-            ends = stats.binomtest(int((pairs.gold == pairs.judged).sum()), pairs.n).proportion_ci(
-                method="wilson"
-            )
-            naive += ends.low <= truth["agreement"] <= ends.high
-        for name, count in held.items():
-            yield {
-                "part": "clusters",
-                "what": f"bootstrap of {name}",
-                "groups": groups,
-                "rows": 4 * groups,
-                "coverage": count / RUNS,
-            }
-        yield {
-            "part": "clusters",
-            "what": "Wilson over rows, agreement (for comparison)",
-            "groups": groups,
-            "rows": 4 * groups,
-            "coverage": naive / RUNS,
-        }
-    rate = float(big[0].mean())
-    for groups in (25,):
-        held = {"corrected_rate": 0, "corrected_mean": 0}
-        for run in range(RUNS):
-            y, f, g = grouped(rng, 250)
-            gold, judged, names = as_rows(y, f, g)
-            few = [label if i < 4 * groups else None for i, label in enumerate(gold)]
-            a = corrected_rate(few, judged, names, BOOL, draws=2000, seed=run)
-            b = corrected_mean(few, judged, names, BOOL)
-            held["corrected_rate"] += a.low <= rate <= a.high
-            held["corrected_mean"] += b.low is not None and b.low <= rate <= b.high
-        for name, count in held.items():
-            yield {
-                "part": "clusters",
-                "what": name,
-                "groups": groups,
-                "rows": 4 * groups,
-                "coverage": count / RUNS,
-            }
+    return [
+        *(Cell(f"bootstrap-{groups}", partial(bootstrap, groups)) for groups in (10, 15, 40)),
+        Cell("corrected-25", partial(corrected, 25)),
+    ]
+
+
+def bootstrap(groups: int) -> list[Row]:
+    rng = np.random.default_rng([2, groups])
+    pairs = encode(*as_rows(*grouped(np.random.default_rng(2), 100_000)), BOOL)
+    names = ("agreement", "kappa")
+    truth = {name: float(statistic(name, pairs)(np.ones((1, pairs.n)))[0]) for name in names}
+    held, has, naive = dict.fromkeys(names, 0), dict.fromkeys(names, 0), 0
+    for run in range(RUNS):
+        pairs = encode(*as_rows(*grouped(rng, groups)), BOOL)
+        for name in names:
+            found = figure(name, pairs, BOOL, n_boot=1000, seed=run)
+            has[name] += found.low is not None
+            held[name] += found.low is not None and found.low <= truth[name] <= found.high
+        ends = stats.binomtest(int((pairs.gold == pairs.judged).sum()), pairs.n).proportion_ci(
+            method="wilson"
+        )
+        naive += ends.low <= truth["agreement"] <= ends.high
+    base = {"part": "clusters", "groups": groups, "rows": 4 * groups}
+    return [
+        *(
+            {**base, "what": f"bootstrap of {name}", "coverage": round(held[name] / has[name], 4),
+             "defined": has[name] / RUNS}
+            for name in names
+        ),
+        {**base, "what": "Wilson over rows, agreement (for comparison)", "coverage": naive / RUNS},
+    ]  # fmt: skip
+
+
+def corrected(groups: int) -> list[Row]:
+    rng = np.random.default_rng([2, 1, groups])
+    rate = float(grouped(np.random.default_rng(2), 100_000)[0].mean())
+    held = {"corrected_rate": 0, "corrected_mean": 0}
+    for run in range(RUNS):
+        y, f, g = grouped(rng, 250)
+        gold, judged, names = as_rows(y, f, g)
+        few = [label if i < 4 * groups else None for i, label in enumerate(gold)]
+        a = corrected_rate(few, judged, names, BOOL, draws=2000, seed=run)
+        b = corrected_mean(few, judged, names, BOOL)
+        held["corrected_rate"] += a.low <= rate <= a.high
+        held["corrected_mean"] += b.low is not None and b.low <= rate <= b.high
+    base = {"part": "clusters", "groups": groups, "rows": 4 * groups}
+    return [{**base, "what": name, "coverage": count / RUNS} for name, count in held.items()]
 
 
 def grouped(rng: np.random.Generator, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -203,3 +203,41 @@ def promotion(seed: int = 5) -> Iterator[dict[str, Any]]:
             old, new, _ = shared(y.tolist(), *judged, names, BOOL)
             rejected += swap_test("kappa", old, new, n_swaps=499, seed=run)[0] <= 0.05
         yield {"part": "promotion", "groups": groups, "rows": n, "level": 0.05, "rejected": rejected / RUNS}
+
+
+def alarms(seed: int = 6) -> Iterator[dict[str, Any]]:
+    """False alarms of a judge that does not change, and how soon a change is found. Alpha is .05."""
+    rng = np.random.default_rng(seed)
+
+    def rows(n: int, skill: float) -> TimeRows:
+        y = rng.random(n) < 0.6
+        said = np.where(rng.random(n) < skill, y, ~y)
+        return TimeRows(
+            [Scored(bool(v)) for v in said], [str(i // 2) for i in range(n)], [bool(v) for v in y],
+            rng.normal(size=(n, 4)),
+        )  # fmt: skip
+
+    runs = RUNS // 2
+    for kind, late in (("unchanged", 0.85), ("from .85 to .65 in the last two windows", 0.65)):
+        alarmed = 0
+        for run in range(runs):
+            windows = {f"w{k}": rows(60, 0.85 if k < 2 else late) for k in range(4)}
+            found = drift(rows(120, 0.85), windows, BOOL, seed=100 * run, n_boot=0)
+            alarmed += bool(found.alarms)
+        yield {"part": "alarms", "what": "windows", "case": kind, "runs": runs, "alarmed": alarmed / runs}
+    for kind, slack, late in (
+        ("at the floor for 2,000 labels", 0.0, 0.8), ("floor from 100 reference labels", 0.0, 0.85),
+        ("from .85 to .65, floor .8", 0.0, 0.65),
+    ):  # fmt: skip
+        alarmed, first = 0, []
+        for _ in range(RUNS):
+            floor = 0.8
+            if kind.startswith("floor"):
+                floor = floor_from(int(rng.binomial(100, 0.85)), 100, alpha=0.05, slack=slack)
+            found_at = watch_agreement((rng.random(2000) < late).astype(float), floor).alarm
+            alarmed += found_at is not None
+            first += [found_at] if found_at is not None else []
+        yield {
+            "part": "alarms", "what": "watch", "case": kind, "runs": RUNS, "alarmed": alarmed / RUNS,
+            "median_labels_to_alarm": float(np.median(first)) if first else None,
+        }  # fmt: skip
