@@ -24,6 +24,7 @@ from judge_opt.cli import (
     runs,
     serve_model,
     trace,
+    validate,
 )
 from judge_opt.core.errors import EXIT_INTERRUPTED, EXIT_OK, JudgeOptError, UsageError
 
@@ -42,6 +43,7 @@ app.command("align", epilog=align.EXIT_CODES)(align.align)
 app.command("evaluate", epilog=evaluate.EXIT_CODES)(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
+app.command("validate", epilog=validate.EXIT_CODES)(validate.validate)
 app.command("judge")(judge.judge)
 app.add_typer(label.app, name="label")
 app.add_typer(queue.app, name="queue")

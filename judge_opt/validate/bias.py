@@ -20,6 +20,8 @@ from judge_opt.validate.intervals import cluster_interval
 from judge_opt.validate.means import mean_figure, sign_flip_test
 from judge_opt.validate.pairs import FloatArray, IntArray, check_lengths
 
+_OBSERVED = "Verdicts and labels that were there were looked at; nothing was changed."
+
 
 class BiasTest(Strict):
     """One bias.
@@ -32,7 +34,7 @@ class BiasTest(Strict):
         shift: mean change of the verdict as a number (a rank for ordered labels, 0 or 1 for yes/no, in a
             preference 1 for the changed output, -1 for the other, 0 for a tie): above 0 is higher. Without a
             value for labels without an order, and where the change goes both ways.
-        changed: share of rows with another verdict.
+        changed: share of rows with another verdict; without a value where nothing was changed but looked at.
         control: the same share when the unchanged form is asked again: what the judge's own wavering does.
             None where it was not asked.
         p_value: two-sided, of "the shift is 0"; where there is no shift, of "changed is no more than
@@ -55,6 +57,8 @@ class BiasTest(Strict):
         """For people, one line."""
         if self.reason:
             return f"{self.name}: {self.reason}"
+        if self.changed.value is None:
+            return f"{self.name}: {self.shift.text()}"
         said = f"{self.name}: {self.changed.text('percent')} of the verdicts changed"
         if self.control is not None and self.control.value is not None:
             said += f" ({self.control.text('percent')} when merely asked again)"
@@ -165,7 +169,7 @@ def self_preference(
     excess = np.array([a - b for a, b in numbers if a is not None and b is not None])
     mine = np.array([own[i] for i in rows], dtype=bool)
     group = np.unique([groups[i] for i in rows], return_inverse=True)[1].astype(np.int64)
-    changed = mean_figure((excess != 0).astype(float), group, n_boot=n_boot, seed=seed)
+    changed = Figure(value=None, reason=_OBSERVED)
     if not mine.any() or mine.all():
         why = "All texts are of one kind, own or others'."
         return BiasTest(**base, shift=Figure(value=None, reason=why), changed=changed, reason=why)
@@ -217,7 +221,7 @@ def length_lean(
     excess = np.array([a - b for a, b in pairs if a is not None and b is not None])
     size = np.array([float(lengths[i]) for i in rows])
     group = np.unique([groups[i] for i in rows], return_inverse=True)[1].astype(np.int64)
-    changed = mean_figure((excess != 0).astype(float), group, n_boot=n_boot, seed=seed)
+    changed = Figure(value=None, reason=_OBSERVED)
     if len(rows) < 3 or np.ptp(excess) == 0 or np.ptp(size) == 0:
         why = "Excess or length does not vary."
         return BiasTest(**base, shift=Figure(value=None, reason=why), changed=changed, reason=why)

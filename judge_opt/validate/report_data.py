@@ -158,7 +158,7 @@ def validate(
         n_boot=n_boot,
         seed=seed,
     )
-    constant = _constant_value(metric, truth, place, value_type, measured)
+    constant = constant_value(metric, truth, place, value_type, measured)
     decision = decide(measured_new.coverage, comparison, measured_new.metrics[metric], constant, policy)
     return ValidationReport(
         rows_digest=content_hash(sorted(ids[i] for i in keep)),
@@ -223,7 +223,7 @@ def _baseline(
     return BaselineFigures(name=baseline.name, agreement=of("agreement"), primary=of(metric))
 
 
-def _constant_value(
+def constant_value(
     metric: MetricName,
     gold: Sequence[Value],
     groups: Sequence[str],

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from judge_opt.experiments.report.model import LearningStep
 from judge_opt.experiments.report.safe import one_line
 from judge_opt.experiments.report.standing import Role, Standing
-from judge_opt.validate import Calibration, Figure
+from judge_opt.validate import Calibration, Figure, RiskCoverage
 
 INK, MUTED, RULE = "#1d2326", "#5d666b", "#d9d6cf"
 COLOURS: dict[Role, str] = {
@@ -112,20 +112,21 @@ def _quiet(ax: Axes) -> None:
         ax.spines[side].set_visible(False)
 
 
-def reliability(before: Calibration, after: Calibration) -> Markup:
-    """Share that was right against confidence, with Wilson's 95 % intervals; the diagonal is honest."""
+def reliability(judges: Sequence[tuple[str, Role, Calibration]], name: str = "reliability") -> Markup:
+    """Share that was right against confidence, with Wilson's 95 % intervals; the diagonal is honest.
+
+    Args:
+        judges: name, role and calibration of each.
+        name: unique on the page.
+    """
     canvas = Canvas(figsize=(4.2, 3.7))
     ax = canvas.subplots()
     ax.plot([0, 1], [0, 1], color=RULE, linewidth=1.4)
     words = []
-    judges: list[tuple[Calibration, Role, str]] = [
-        (before, "before", "untouched judge"),
-        (after, "after", "aligned judge"),
-    ]
-    for calibration, role, name in judges:
+    for who, role, calibration in judges:
         for b in calibration.bins:
             ax.plot([b.confidence] * 2, [b.low, b.high], color=COLOURS[role], linewidth=1.2)
-            words.append(f"{name}, {b.n} rows: confidence {b.confidence:.2f}, right {b.agreement:.2f}")
+            words.append(f"{who}, {b.n} rows: confidence {b.confidence:.2f}, right {b.agreement:.2f}")
         if calibration.bins:
             xs, ys = [b.confidence for b in calibration.bins], [b.agreement for b in calibration.bins]
             ax.plot(
@@ -135,7 +136,7 @@ def reliability(before: Calibration, after: Calibration) -> Markup:
                 linestyle="-",
                 linewidth=1,
                 color=COLOURS[role],
-                label=name.capitalize(),
+                label=one_line(who, 30),
             )
     ax.set_xlim(-0.02, 1.02)
     ax.set_ylim(-0.02, 1.02)
@@ -144,9 +145,49 @@ def reliability(before: Calibration, after: Calibration) -> Markup:
     _quiet(ax)
     ax.grid(axis="y", color=RULE, linewidth=0.6)
     ax.tick_params(labelcolor=MUTED)
-    ax.legend(frameon=False, fontsize=9.5, loc="upper left", handlelength=1.2)
+    _legend(ax, "upper left")
     canvas.subplots_adjust(left=0.15, right=0.97, top=0.97, bottom=0.15)
-    return _svg(canvas, "reliability", "Reliability diagram", "; ".join(words))
+    return _svg(canvas, name, "Reliability diagram", "; ".join(words))
+
+
+def risk_curve(judges: Sequence[tuple[str, Role, RiskCoverage]], name: str = "risk-coverage") -> Markup:
+    """Agreement on the rows that are accepted, against their share, by falling confidence."""
+    canvas = Canvas(figsize=(4.2, 3.7))
+    ax = canvas.subplots()
+    words = []
+    for who, role, curve in judges:
+        if not curve.points:
+            continue
+        xs = [p.coverage for p in curve.points]
+        ax.fill_between(
+            xs, [p.low for p in curve.points], [p.high for p in curve.points], color=COLOURS[role], alpha=0.13,
+            linewidth=0,
+        )  # fmt: skip
+        few = len(xs) < 25
+        ax.plot(
+            xs, [p.agreement for p in curve.points], (MARKERS[role] + "-") if few else "-", markersize=4,
+            linewidth=1.5, color=COLOURS[role], label=one_line(who, 30),
+        )  # fmt: skip
+        shown = curve.points[:: max(1, len(curve.points) // 5)]
+        words += [
+            f"{who}: accepting {100 * p.coverage:.0f} % agrees on {100 * p.agreement:.0f} %" for p in shown
+        ]
+    ax.set_xlim(0, 1.02)
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_xlabel("Share of rows that is accepted", fontsize=9.5, color=MUTED)
+    ax.set_ylabel("Agreement on them", fontsize=9.5, color=MUTED)
+    _quiet(ax)
+    ax.grid(axis="y", color=RULE, linewidth=0.6)
+    ax.tick_params(labelcolor=MUTED)
+    _legend(ax, "lower left")
+    canvas.subplots_adjust(left=0.15, right=0.97, top=0.97, bottom=0.15)
+    return _svg(canvas, name, "Risk and coverage", "; ".join(words))
+
+
+def _legend(ax: Axes, place: str) -> None:
+    legend = ax.legend(frameon=False, fontsize=9.5, loc=place, handlelength=1.2)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def learning(history: Sequence[LearningStep], *, narrow: bool) -> Markup | None:
@@ -169,9 +210,7 @@ def learning(history: Sequence[LearningStep], *, narrow: bool) -> Markup | None:
     _quiet(ax)
     ax.grid(axis="y", color=RULE, linewidth=0.6)
     ax.tick_params(labelcolor=MUTED)
-    legend = ax.legend(frameon=False, fontsize=9.5, loc="best", handlelength=1.2)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    _legend(ax, "best")
     canvas.subplots_adjust(left=0.13 if narrow else 0.06, right=0.98, top=0.95, bottom=0.22)
     words = "; ".join(
         f"{metric}: " + ", ".join(f"{y:.2f}" for _, y in points) for metric, points in series.items()

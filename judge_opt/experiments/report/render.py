@@ -28,8 +28,9 @@ def _inert(value: object) -> object:
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Templates of this package, every expression made inert."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("judge_opt.experiments.report", "."),
         autoescape=True,
         finalize=_inert,
@@ -37,15 +38,15 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(heading=heading, titles=TITLES, p_text=p_text)
-    environment.filters.update(
+    made.globals.update(heading=heading, titles=TITLES, p_text=p_text)
+    made.filters.update(
         count=lambda n: f"{n:,}".replace(",", "\u202f"),
         usd=lambda x: "not known" if x is None else f"${x:,.4f}" if 0 < x < 0.1 else f"${x:,.2f}",
         duration=_duration,
         line=one_line,
         tight=lambda text: text.replace(" %", "\u00a0%").replace("p < ", "p\u00a0<\u00a0"),
     )
-    return environment
+    return made
 
 
 def _duration(seconds: float) -> str:
@@ -59,7 +60,7 @@ def render_html(run: RunReport) -> str:
     """The run as one self-contained page. The same run gives the same bytes."""
     validation = run.validation
     context: dict[str, object] = {"run": run, "v": validation, "status": STATUS_WORDS[run.status]}
-    context["style"] = Markup(_source("report.css"))  # noqa: S704  (a file of this package)
+    context["style"] = Markup(source("report.css"))  # noqa: S704  (a file of this package)
     context["learning"] = [plots.learning(run.history, narrow=narrow) for narrow in (False, True)]
     if validation is not None:
         lines = standings(validation)
@@ -68,15 +69,19 @@ def render_html(run: RunReport) -> str:
         context["forest"] = [plots.forest(lines, metric, narrow=narrow) for narrow in (False, True)]
         if validation.calibration_before.bins or validation.calibration_after.bins:
             context["reliability"] = plots.reliability(
-                validation.calibration_before, validation.calibration_after
+                [
+                    ("Untouched judge", "before", validation.calibration_before),
+                    ("Aligned judge", "after", validation.calibration_after),
+                ]
             )
-    return _environment().get_template("report.html.jinja").render(context)
+    return environment().get_template("report.html.jinja").render(context)
 
 
-def _source(name: str) -> str:
-    environment = _environment()
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
+def source(name: str) -> str:
+    """A file of this package."""
+    made = environment()
+    assert made.loader is not None
+    return made.loader.get_source(made, name)[0]
 
 
 def render_markdown(run: RunReport) -> str:

@@ -13,6 +13,7 @@ BASELINE_NAMES = {
     "nearest_neighbour": "Nearest labelled example",
     "five_neighbours": "Five nearest examples",
     "output_length": "Output length alone",
+    "calibrated_judge": "Untouched judge, calibrated",
 }
 
 
