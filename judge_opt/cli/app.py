@@ -9,6 +9,7 @@ import typer
 from judge_opt.cli import (
     align,
     bench,
+    audit,
     compare,
     doctor,
     evaluate,
@@ -48,6 +49,7 @@ app.command("judge")(judge.judge)
 app.add_typer(label.app, name="label")
 app.add_typer(queue.app, name="queue")
 app.command("raters")(raters.raters)
+app.command("audit")(audit.audit)
 app.command("power")(power.power)
 app.command("report")(report.report)
 app.command("runs")(runs.runs)

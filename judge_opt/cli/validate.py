@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from judge_opt.judges.judge import Judge
     from judge_opt.labels import LabelledExample
     from judge_opt.validate.recorded import Verdicts
+    from judge_opt.validate.verdict_parts import Context
     from judge_opt.validate.verdict_report import VerdictReport
-    from judge_opt.validate.verdicts import Context
 
 EXIT_CODES = """\b
 Exit codes:

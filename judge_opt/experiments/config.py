@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from judge_opt.core.errors import ConfigError, NotFound, TemplateError
 from judge_opt.core.hashing import content_hash
@@ -131,11 +139,22 @@ class OptimizerConfig(_Strict):
 
 
 class GateConfig(_Strict):
-    """When the aligned judge replaces the untouched one; see `judge_opt.validate.GatePolicy`."""
+    """When the aligned judge replaces the untouched one: the keys of `judge_opt.validate.GatePolicy` that a
+    run can measure."""
 
     alpha: float = Field(default=0.05, gt=0, lt=1)
     min_coverage: float = Field(default=0.95, ge=0, le=1)
     min_rows: int = Field(default=30, ge=1)
+    candidates: int | None = Field(default=None, ge=1)
+    min_agreement: float | None = Field(default=None, ge=0, le=1)
+    min_metric: float | None = Field(default=None, ge=-1, le=1)
+    margin: float | None = Field(default=None, gt=0, lt=1)
+    max_lean: float | None = Field(default=None, gt=0)
+
+    @model_serializer(mode="wrap")
+    def _said(self, write: Any) -> dict[str, Any]:
+        """Keys that ask for nothing are not part of a run's identity."""
+        return {key: value for key, value in write(self).items() if value is not None}
 
 
 class BudgetConfig(_Strict):

@@ -33,6 +33,7 @@ def validate(
     concurrency: int = 8,
     noun: str = "rows",
     progress: Progress | None = None,
+    calibrate: bool = True,
 ) -> ValidationReport:
     """Compare an aligned judge with the one that it would replace, on held-out rows. That they were read is
     recorded in the current store: see `judge_opt.labels.held_out`.
@@ -46,6 +47,8 @@ def validate(
             ceiling: without them people would seem to agree more than they do.
         embedder: for the text baselines; None leaves them out.
         policy: of the gate.
+        calibrate: also judge `train` by the untouched judge (an aligner has mostly bought these calls), for
+            the baseline "the untouched judge, calibrated on as many labels".
         progress: told of (phase, rows done, rows in all).
 
     Raises:
@@ -66,6 +69,7 @@ def validate(
         concurrency=concurrency,
         noun=noun,
         progress=progress,
+        calibrate=calibrate,
     )[0]
 
 
@@ -82,6 +86,7 @@ def judge_and_measure(
     concurrency: int,
     noun: str,
     progress: Progress | None,
+    calibrate: bool = True,
 ) -> tuple[ValidationReport, list[Feedback], list[Feedback]]:
     """`validate`, with what both judges said of each row."""
     if not test:
@@ -102,11 +107,23 @@ def judge_and_measure(
     vectors: tuple[Any, Any] = (None, None)
     if embedder is not None and learned:
         vectors = _vectors(before, embedder, learned, rows)
+    said_learned = (
+        _judge(
+            before,
+            [example.fields for example in learned],
+            "judge training rows, untouched",
+            concurrency,
+            progress,
+        )
+        if learned and calibrate
+        else None
+    )
     train_rows = TrainRows(
         gold=[example.gold for example in learned if example.gold is not None],
         groups=[example.group for example in learned],
         vectors=vectors[0],
         lengths=[_length(example) for example in learned],
+        judged=None if said_learned is None else _results(said_learned),
     )
     report = measure(
         [example.gold for example in test] + [None] * len(contested),

@@ -17,13 +17,15 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
-from judge_opt.core.results import Scored, Value
+from judge_opt.core.results import Judgement, Scored, Value
 from judge_opt.core.values import ValueType
 from judge_opt.validate.figures import point
 from judge_opt.validate.metrics import primary_metric, statistic, undefined_reason
 from judge_opt.validate.pairs import FloatArray, check_lengths, encode
 
-BaselineName = Literal["constant", "text_classifier", "nearest_neighbour", "five_neighbours", "output_length"]
+BaselineName = Literal[
+    "constant", "text_classifier", "nearest_neighbour", "five_neighbours", "output_length", "calibrated_judge"
+]
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Inverse regularization strengths that are tried."""
@@ -50,11 +52,12 @@ class Baseline:
     """A judge without a language model, on the test rows.
 
     Attributes:
-        judged: one Scored a test row, in order; classifiers give probabilities.
+        judged: one judgement a test row, in order; classifiers give probabilities. Unscored only for
+            `calibrated_judge`, where the judge is.
     """
 
     name: BaselineName
-    judged: list[Scored]
+    judged: Sequence[Judgement]
 
 
 def fit_baselines(
@@ -67,17 +70,22 @@ def fit_baselines(
     test_vectors: FloatArray | None = None,
     train_lengths: Sequence[int] | None = None,
     test_lengths: Sequence[int] | None = None,
+    train_judged: Sequence[Judgement] | None = None,
+    test_judged: Sequence[Judgement] | None = None,
 ) -> list[Baseline]:
     """Every baseline for which the inputs are there; learned from the train rows alone.
 
     `constant` is the most frequent train label (the mean for float). `text_classifier` is a multinomial
     logistic regression (ridge for float) whose strength is picked by grouped cross-validation on train.
     `nearest_neighbour` and `five_neighbours` (votes weighted by closeness) use cosine distance.
-    `output_length` is a logistic regression on the logarithm of the length.
+    `output_length` is a logistic regression on the logarithm of the length. `calibrated_judge` is a map from what
+    the untouched judge says to what people said: a logistic regression (ridge) on its label probabilities, or on
+    its verdict where it gives none; rows that it cannot score stay unscored.
 
     Args:
         train_vectors, test_vectors: embeddings [m, d] and [n, d] of the items.
         train_lengths, test_lengths: characters of the judged output, at least 0.
+        train_judged, test_judged: what the untouched judge says of the rows.
 
     Raises:
         DataError: columns of different lengths, or no train rows.
@@ -104,7 +112,47 @@ def fit_baselines(
         centre, spread = x.mean(), x.std() or 1.0
         fit = _linear(1.0, value_type)
         out.append(Baseline("output_length", fit((x - centre) / spread, train_gold, (z - centre) / spread)))
+    if n_test and train_judged is not None and test_judged is not None:
+        check_lengths(train_gold=train_gold, train_judged=train_judged)
+        check_lengths(test_rows=test, test_judged=test_judged)
+        if any(isinstance(j, Scored) for j in train_judged):
+            out.append(
+                Baseline("calibrated_judge", calibrate(train_gold, train_judged, test_judged, value_type))
+            )
     return out
+
+
+def judge_features(judged: Sequence[Scored], value_type: ValueType, *, odds: bool) -> FloatArray:
+    """What verdicts say, as numbers [n, d]: the logarithms of the label probabilities where `odds`, else which
+    label it is; the number itself where values are not listed."""
+    labels = value_type.choices()
+    if not labels:
+        return np.array([[float(j.value)] for j in judged], dtype=np.float64).reshape(-1, 1)
+    if odds:
+        table = [[(j.probabilities or {}).get(label, 0.0) for label in labels] for j in judged]
+        return np.asarray(np.log(np.maximum(np.array(table, dtype=np.float64), 1e-4)), dtype=np.float64)
+    table = [[float(value_type.text_of(j.value) == label) for label in labels] for j in judged]
+    return np.array(table, dtype=np.float64).reshape(-1, len(labels))
+
+
+def calibrate(
+    gold: Sequence[Value],
+    train: Sequence[Judgement],
+    test: Sequence[Judgement],
+    value_type: ValueType,
+) -> list[Judgement]:
+    """The judge after a map that is learned from the train rows."""
+    pairs = [(j, label) for j, label in zip(train, gold, strict=True) if isinstance(j, Scored)]
+    scored = [j for j in test if isinstance(j, Scored)]
+    if not scored:
+        return list(test)
+    odds = all(j.probabilities for j in [*(j for j, _ in pairs), *scored])
+    x = judge_features([j for j, _ in pairs], value_type, odds=odds)
+    z = judge_features(scored, value_type, odds=odds)
+    centre, spread = x.mean(axis=0), x.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    made = iter(_linear(1.0, value_type)((x - centre) / spread, [y for _, y in pairs], (z - centre) / spread))
+    return [next(made) if isinstance(j, Scored) else j for j in test]
 
 
 def _rows(vectors: FloatArray | None, default: Sequence[object]) -> Sequence[object]:

@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold
 
 from judge_opt.core.results import Judgement, Scored, Unscored, Value
 from judge_opt.core.values import ValueType
-from judge_opt.validate.baselines import _constant, _linear
+from judge_opt.validate.baselines import _constant, _linear, calibrate
 from judge_opt.validate.pairs import FloatArray
 
 CrossFitted = Literal["constant", "output_length", "text_classifier", "calibrated_judge"]
@@ -54,31 +54,16 @@ def calibrated_judge(
     gold: Sequence[Value], groups: Sequence[str], judged: Sequence[Judgement], value_type: ValueType
 ) -> list[Judgement]:
     """What the judge's verdicts (and probabilities, where it gives them) say after a map is learned from
-    labels: see `judge_features`. Unscored rows stay unscored."""
-    scored = [i for i, j in enumerate(judged) if isinstance(j, Scored)]
-    out: list[Judgement] = list(judged)
-    if scored:
-        x = judge_features([judged[i] for i in scored], value_type)
-        made = _regressed(x, [gold[i] for i in scored], [groups[i] for i in scored], value_type)
-        for i, judgement in zip(scored, made, strict=True):
-            out[i] = judgement
-    return out
+    labels: see `baselines.fit_baselines`. Unscored rows stay unscored."""
 
+    def fit(learn: list[int], left: list[int]) -> Sequence[Judgement]:
+        if not any(isinstance(judged[i], Scored) for i in learn):
+            return [Unscored("missing_input", "the judge scored nothing to learn from")] * len(left)
+        return calibrate(
+            [gold[i] for i in learn], [judged[i] for i in learn], [judged[i] for i in left], value_type
+        )
 
-def judge_features(judged: Sequence[Judgement], value_type: ValueType) -> FloatArray:
-    """What a scored judgement says, as numbers [n, d]: the logarithms of the label probabilities where all rows
-    have them, else which label it is; the number itself where values are not listed."""
-    said = [j for j in judged if isinstance(j, Scored)]
-    labels = value_type.choices()
-    if not labels:
-        x = np.array([[float(j.value)] for j in said], dtype=np.float64)
-        return np.asarray((x - x.mean()) / (x.std() or 1.0), dtype=np.float64)
-    if all(j.probabilities for j in said):
-        table = [[(j.probabilities or {}).get(label, 0.0) for label in labels] for j in said]
-        return np.asarray(np.log(np.maximum(np.array(table, dtype=np.float64), 1e-4)), dtype=np.float64)
-    return np.array(
-        [[float(value_type.text_of(j.value) == label) for label in labels] for j in said], np.float64
-    )
+    return _fitted(gold, groups, fit)
 
 
 def _regressed(

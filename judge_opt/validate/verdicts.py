@@ -8,79 +8,48 @@ or `reference`, is what the others are compared with, on rows that both scored, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from judge_opt.core.errors import DataError, UsageError
 from judge_opt.core.hashing import content_hash
-from judge_opt.core.results import Judgement, Scored, Unscored, Value
+from judge_opt.core.results import Judgement, Value
 from judge_opt.core.text import nearest
 from judge_opt.core.values import BOOL, ValueType
 from judge_opt.labels.examples import LabelledExample
-from judge_opt.labels.raters.alpha import alpha_of_weights, krippendorff_alpha
-from judge_opt.labels.raters.ratings import Ratings
 from judge_opt.validate import cross_fitted
 from judge_opt.validate.agreement import measure_agreement
-from judge_opt.validate.alternative_annotators import AltTest, alt_test
-from judge_opt.validate.bias import BiasTest, length_lean, self_preference
+from judge_opt.validate.alternative_annotators import alt_test
 from judge_opt.validate.calibration import measure_calibration
+from judge_opt.validate.cards import alpha_figure, alpha_with_judge, lean_figure, vote_shares, without_ties
 from judge_opt.validate.ceiling import human_ceiling
 from judge_opt.validate.compare import compare_judges, holm
 from judge_opt.validate.corrected import corrected_rate
 from judge_opt.validate.corrected_estimate import Corrected
 from judge_opt.validate.equivalence import margin_test
-from judge_opt.validate.figures import Figure, figure
-from judge_opt.validate.gate import GatePolicy, decide
+from judge_opt.validate.gate import Decision, GatePolicy, decide
 from judge_opt.validate.gate_checks import Evidence
-from judge_opt.validate.intervals import cluster_interval
 from judge_opt.validate.juries import jury_worth
-from judge_opt.validate.means import mean_figure
 from judge_opt.validate.metrics import MetricName, metrics_for, primary_metric
-from judge_opt.validate.pairs import FloatArray, encode
 from judge_opt.validate.positions import position_figures
 from judge_opt.validate.recorded import Verdicts
 from judge_opt.validate.report_data import constant_value
 from judge_opt.validate.selective import accept_threshold, risk_coverage
 from judge_opt.validate.soft_labels import soft_scores
-from judge_opt.validate.stability import Stability
-from judge_opt.validate.verdict_report import (
-    CrossFittedFigures,
-    JudgeSheet,
-    SliceFigures,
-    SliceLine,
-    VerdictReport,
-    Worst,
+from judge_opt.validate.verdict_parts import (
+    Context,
+    Rows,
+    baselines,
+    constant_test,
+    measured,
+    observed_biases,
+    slice_figures,
+    worst_rows,
 )
+from judge_opt.validate.verdict_report import JudgeSheet, VerdictReport
 from judge_opt.validate.verdict_words import headline, notes
 
 MOST_JUDGES_IN_A_JURY = 60
-WORST = 20
 _TARGET = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What is known of the rows besides labels and verdicts, each optional.
-
-    Attributes:
-        lengths: characters of what is judged, by row id; for a preference the first output's less the
-            second's.
-        vectors: embeddings by row id, for the text baseline.
-        slices: slice name (a path such as inputs.subset) to row id to value.
-        own: judge name to the ids of the rows whose text is by its own model.
-        stability: judge name to what repeats showed. biases: judge name to audits that were run.
-        learned_from: judge name to the ids that it learned from; a judge that is not in it is not known.
-    """
-
-    lengths: Mapping[str, float] = field(default_factory=dict)
-    vectors: Mapping[str, FloatArray] = field(default_factory=dict)
-    slices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    own: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    stability: Mapping[str, Stability] = field(default_factory=dict)
-    biases: Mapping[str, Sequence[BiasTest]] = field(default_factory=dict)
-    learned_from: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def validate_verdicts(
@@ -133,7 +102,7 @@ def validate_verdicts(
     base_name = reference or (names[0] if len(names) == 2 else None)
     if policy is not None and len(names) > 2:
         raise UsageError("A gate decides on one judge.", "Give that judge, and perhaps one to replace.")
-    rows = _Rows.of(examples, value_type)
+    rows = Rows.of(examples, value_type)
     given = {
         name: one if isinstance(one, Verdicts) else Verdicts(dict(one)) for name, one in verdicts.items()
     }
@@ -161,7 +130,7 @@ def validate_verdicts(
     if 2 <= len(names) <= MOST_JUDGES_IN_A_JURY:
         judged = {name: rows.of_judge(own.judged) for name, own in given.items()}
         jury = jury_worth(rows.gold, judged, rows.groups, value_type, **settings)
-    baselines = _baselines(rows, context, given, base_name or names[0], value_type, metric, settings)
+    cheap = baselines(rows, context, given, base_name or names[0], value_type, metric, settings)
     decision = None
     if policy is not None:
         decision = _decide(policy, sheets, base_name, given, rows, value_type, metric, context)
@@ -182,13 +151,13 @@ def validate_verdicts(
         labels=shares,
         metric=metric,
         ceiling=ceiling,
-        people_alpha=_alpha(examples, value_type, settings),
-        baselines=baselines,
-        constant_test=_constant_test(rows, examples, value_type, epsilon),
+        people_alpha=alpha_figure(examples, value_type, **settings),
+        baselines=cheap,
+        constant_test=constant_test(rows, examples, value_type, epsilon),
         judges=sheets,
         reference=base_name,
         jury=jury,
-        slices=_slices(context, given, rows, value_type, settings),
+        slices=slice_figures(context, given, rows, value_type, settings),
         policy=policy,
         decision=decision,
         notes=[],
@@ -196,37 +165,6 @@ def validate_verdicts(
         **settings,
     )
     return report.model_copy(update={"headline": headline(report), "notes": notes(report)})
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows with a majority; `known` are the ids of all, contested ones among them."""
-
-    ids: list[str]
-    gold: list[Value]
-    groups: list[str]
-    votes: list[dict[str, Value]]
-    known: frozenset[str]
-
-    @classmethod
-    def of(cls, examples: Sequence[LabelledExample], value_type: ValueType) -> "_Rows":
-        kept = [(one, gold) for one in examples if (gold := one.gold) is not None]
-        if not kept:
-            raise DataError("No row has a majority among its raters.", "Give rows with labels.")
-        ids = [one.id for one, _ in kept]
-        if len(set(ids)) < len(ids):
-            raise DataError("A row id occurs twice.", "Give each row its own id.")
-        return cls(
-            ids,
-            [gold for _, gold in kept],
-            [one.group for one, _ in kept],
-            [{v.rater: v.value for v in one.votes} for one, _ in kept],
-            frozenset(one.id for one in examples),
-        )
-
-    def of_judge(self, judged: Mapping[str, Judgement]) -> list[Judgement]:
-        absent = Unscored("missing_input", "no verdict on this row")
-        return [judged.get(i, absent) for i in self.ids]
 
 
 def _positive(value_type: ValueType) -> Value | None:
@@ -238,7 +176,7 @@ def _positive(value_type: ValueType) -> Value | None:
 def _sheet(
     name: str,
     own: Verdicts,
-    rows: _Rows,
+    rows: Rows,
     value_type: ValueType,
     metric: MetricName,
     positive: Value | None,
@@ -250,7 +188,7 @@ def _sheet(
     gold, groups = rows.gold, rows.groups
     several = max((len(v) for v in rows.votes), default=0) > 1
     rule = accept_threshold(gold, judged, target=_TARGET, groups=groups, seed=settings["seed"])
-    shares = [_shares(votes, value_type) for votes in rows.votes]
+    shares = [vote_shares(votes, value_type) for votes in rows.votes]
     soft = (
         soft_scores(shares, judged, groups, value_type, **settings)
         if several and value_type.is_choice
@@ -259,16 +197,16 @@ def _sheet(
     return JudgeSheet(
         name=name,
         agreement=measure_agreement(gold, judged, groups, value_type, **settings),
-        lean=_lean(gold, judged, groups, value_type, settings),
-        without_ties=_without_ties(gold, judged, groups, value_type, settings),
-        calibrated=_measured(
+        lean=lean_figure(gold, judged, groups, value_type, **settings),
+        without_ties=without_ties(gold, judged, groups, value_type, **settings),
+        calibrated=measured(
             cross_fitted.calibrated_judge(gold, groups, judged, value_type),
             rows,
             value_type,
             metric,
             settings,
         ),
-        alpha_with_people=_alpha(_with_judge(rows, judged, name), value_type, settings),
+        alpha_with_people=alpha_with_judge(rows.votes, judged, groups, value_type, **settings),
         calibration=measure_calibration(gold, judged, value_type),
         curve=risk_coverage(gold, judged),
         rule=rule,
@@ -284,16 +222,19 @@ def _sheet(
         if own.exchanged
         else None,
         stability=context.stability.get(name),
-        biases=[*_observed(name, judged, rows, value_type, context, settings), *context.biases.get(name, ())],
+        biases=[
+            *observed_biases(name, judged, rows, value_type, context, settings),
+            *context.biases.get(name, ()),
+        ],
         learned_from=None
         if name not in context.learned_from
         else len(context.learned_from[name] & set(rows.ids)),
-        worst=_worst(rows, judged, value_type),
+        worst=worst_rows(rows, judged, value_type),
     )
 
 
 def _corrected(
-    own: Verdicts, rows: _Rows, judged: Sequence[Judgement], value_type: ValueType, positive: Value, seed: int
+    own: Verdicts, rows: Rows, judged: Sequence[Judgement], value_type: ValueType, positive: Value, seed: int
 ) -> Corrected:
     """Over the labelled rows and those that nobody labelled; a contested row is neither."""
     more = [i for i in own.judged if i not in rows.known]
@@ -303,159 +244,11 @@ def _corrected(
     )  # fmt: skip
 
 
-def _shares(votes: Mapping[str, Value], value_type: ValueType) -> dict[str, float]:
-    texts = [value_type.text_of(v) for v in votes.values()]
-    return {text: texts.count(text) / len(texts) for text in dict.fromkeys(texts)}
-
-
-def _lean(
-    gold: Sequence[Value],
-    judged: Sequence[Judgement],
-    groups: Sequence[str],
-    value_type: ValueType,
-    settings: Any,
-) -> Figure:
-    """Mean of judge minus human; for yes/no the difference of the two shares of yes."""
-    rows = [(i, j.value) for i, j in enumerate(judged) if isinstance(j, Scored)]
-    pairs = [(value_type.number_of(value), value_type.number_of(gold[i])) for i, value in rows]
-    if any(a is None or b is None for a, b in pairs):
-        return Figure(value=None, reason="The labels have no order.")
-    x = np.array([a - b for a, b in pairs if a is not None and b is not None])
-    group = np.unique([groups[i] for i, _ in rows], return_inverse=True)[1].astype(np.int64)
-    return mean_figure(x, group, **settings)
-
-
-def _without_ties(
-    gold: Sequence[Value],
-    judged: Sequence[Judgement],
-    groups: Sequence[str],
-    value_type: ValueType,
-    settings: Any,
-) -> Figure | None:
-    """Agreement on the pairs where neither people nor the judge see a tie; None where ties are not allowed."""
-    if value_type.kind != "pairwise" or len(value_type.labels) < 3:
-        return None
-    sides = value_type.labels[:2]
-    rows = [
-        i for i, j in enumerate(judged) if isinstance(j, Scored) and j.value in sides and gold[i] in sides
-    ]
-    x = np.array([float(j.value == gold[i]) for i in rows if isinstance(j := judged[i], Scored)])
-    group = np.unique([groups[i] for i in rows], return_inverse=True)[1].astype(np.int64)
-    return mean_figure(x, group, **settings)
-
-
-def _with_judge(rows: _Rows, judged: Sequence[Judgement], name: str) -> list[LabelledExample]:
-    """The rows with the judge as one more rater."""
-    from judge_opt.labels.examples import Vote
-
-    me = f"judge: {name}"
-    out = []
-    for i, votes in enumerate(rows.votes):
-        said = [Vote(rater, value) for rater, value in votes.items()]
-        if isinstance(j := judged[i], Scored):
-            said.append(Vote(me, j.value))
-        out.append(
-            LabelledExample(rows.ids[i], rows.groups[i], {}, tuple(sorted(said, key=lambda v: v.rater)))
-        )
-    return out
-
-
-def _alpha(examples: Sequence[LabelledExample], value_type: ValueType, settings: dict[str, Any]) -> Figure:
-    """Krippendorff's alpha with an interval over groups."""
-    ratings = Ratings.of(examples, value_type)
-    found = krippendorff_alpha(ratings)
-    n, groups = len(examples), [one.group for one in examples]
-    if found.value is None:
-        return Figure(value=None, reason=found.reason, n=n)
-    of_weights = alpha_of_weights(ratings)
-    base: dict[str, Any] = {"value": found.value, "n": n, "n_groups": len(set(groups))}
-    if of_weights is None or not settings["n_boot"]:
-        return Figure(**base, reason="No interval was made.")
-    group = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    ends = cluster_interval(of_weights, group, **settings)
-    return Figure(
-        **base, low=ends.low, high=ends.high, method=ends.method, resamples=ends.resamples,
-        degenerate=ends.degenerate, reason=ends.reason,
-    )  # fmt: skip
-
-
-def _measured(
-    judged: Sequence[Judgement],
-    rows: _Rows,
-    value_type: ValueType,
-    metric: MetricName,
-    settings: dict[str, Any],
-) -> CrossFittedFigures:
-    pairs = encode(rows.gold, judged, rows.groups, value_type)
-    return CrossFittedFigures(
-        name="calibrated_judge",
-        agreement=figure("agreement", pairs, value_type, **settings)
-        if value_type.kind != "float"
-        else Figure(value=None, reason="Two numbers hardly ever agree exactly."),
-        primary=figure(metric, pairs, value_type, **settings),
-    )
-
-
-def _baselines(
-    rows: _Rows,
-    context: Context,
-    given: Mapping[str, Verdicts],
-    reference: str,
-    value_type: ValueType,
-    metric: MetricName,
-    settings: dict[str, Any],
-) -> list[CrossFittedFigures]:
-    made: dict[str, Sequence[Judgement]] = {
-        "constant": cross_fitted.constant(rows.gold, rows.groups, value_type)
-    }
-    if all(i in context.lengths for i in rows.ids):
-        lengths = [context.lengths[i] for i in rows.ids]
-        made["output_length"] = cross_fitted.output_length(rows.gold, rows.groups, lengths, value_type)
-    if rows.ids and all(i in context.vectors for i in rows.ids):
-        vectors = np.stack([context.vectors[i] for i in rows.ids])
-        made["text_classifier"] = cross_fitted.text_classifier(rows.gold, rows.groups, vectors, value_type)
-    return [
-        _measured(judged, rows, value_type, metric, settings).model_copy(update={"name": name})
-        for name, judged in made.items()
-    ]
-
-
-def _constant_test(
-    rows: _Rows, examples: Sequence[LabelledExample], value_type: ValueType, epsilon: float
-) -> AltTest | None:
-    """The alternative annotator test of a judge that always says the most frequent label."""
-    if max((len(v) for v in rows.votes), default=0) < 2 or not value_type.is_choice:
-        return None
-    votes = [value for v in rows.votes for value in v.values()]
-    most = max(dict.fromkeys(votes), key=votes.count)
-    return alt_test(rows.votes, [Scored(most)] * len(rows.ids), rows.groups, value_type, epsilon=epsilon)
-
-
-def _observed(
-    name: str,
-    judged: Sequence[Judgement],
-    rows: _Rows,
-    value_type: ValueType,
-    context: Context,
-    settings: dict[str, Any],
-) -> list[BiasTest]:
-    """The biases that verdicts and labels show without a call."""
-    ordered = value_type == BOOL or value_type.scale in ("ordered", "numeric")
-    out = []
-    if (ordered or value_type.kind == "pairwise") and all(i in context.lengths for i in rows.ids):
-        lengths = [context.lengths[i] for i in rows.ids]
-        out.append(length_lean(rows.gold, judged, lengths, rows.groups, value_type, **settings))
-    if ordered and name in context.own:
-        mine = [i in context.own[name] for i in rows.ids]
-        out.append(self_preference(rows.gold, judged, mine, rows.groups, value_type, **settings))
-    return out
-
-
 def _compared(
     sheets: list[JudgeSheet],
     reference: str | None,
     given: Mapping[str, Verdicts],
-    rows: _Rows,
+    rows: Rows,
     value_type: ValueType,
     metric: MetricName,
     settings: dict[str, Any],
@@ -498,11 +291,11 @@ def _decide(
     sheets: Sequence[JudgeSheet],
     reference: str | None,
     given: Mapping[str, Verdicts],
-    rows: _Rows,
+    rows: Rows,
     value_type: ValueType,
     metric: MetricName,
     context: Context,
-) -> Any:
+) -> Decision:
     judge = next(one for one in sheets if one.name != reference or len(sheets) == 1)
     margin = None
     if policy.margin is not None and reference is not None:
@@ -525,55 +318,3 @@ def _decide(
     return decide(
         judge.agreement.coverage, judge.comparison, after, constant, policy, metric=metric, evidence=evidence
     )
-
-
-def _slices(
-    context: Context,
-    given: Mapping[str, Verdicts],
-    rows: _Rows,
-    value_type: ValueType,
-    settings: dict[str, Any],
-) -> list[SliceFigures]:
-    """Agreement of each judge in each slice; slices are many, so nothing is tested."""
-    if value_type.kind == "float":
-        return []
-    out = []
-    for path, values in context.slices.items():
-        lines = []
-        for value in sorted({values.get(i, "(none)") for i in rows.ids}):
-            at = [k for k, i in enumerate(rows.ids) if values.get(i, "(none)") == value]
-            figures = {}
-            for name, own in given.items():
-                pairs = encode(
-                    [rows.gold[k] for k in at],
-                    [own.judged.get(rows.ids[k], Unscored("missing_input")) for k in at],
-                    [rows.groups[k] for k in at],
-                    value_type,
-                )
-                figures[name] = figure("agreement", pairs, value_type, **settings)
-            lines.append(SliceLine(value=value[:120], n=len(at), agreement=figures))
-        out.append(SliceFigures(path=path, lines=lines))
-    return out
-
-
-def _worst(rows: _Rows, judged: Sequence[Judgement], value_type: ValueType) -> list[Worst]:
-    """The rows on which the judge is furthest from people: by distance, then where people were most of one
-    mind, then where the judge was surest."""
-    ranked = []
-    for i, j in enumerate(judged):
-        if not isinstance(j, Scored) or j.value == rows.gold[i]:
-            continue
-        a, b = value_type.number_of(j.value), value_type.number_of(rows.gold[i])
-        apart = abs(a - b) if a is not None and b is not None else 1.0
-        share = list(rows.votes[i].values()).count(rows.gold[i]) / len(rows.votes[i])
-        ranked.append((-apart, -share, -(j.confidence or 0.0), rows.ids[i], i, j))
-    return [
-        Worst(
-            id=rows.ids[i],
-            human=value_type.text_of(rows.gold[i]),
-            votes={rater: value_type.text_of(v) for rater, v in sorted(rows.votes[i].items())},
-            said=value_type.text_of(j.value),
-            confidence=j.confidence,
-        )
-        for *_, i, j in sorted(ranked, key=lambda one: one[:4])[:WORST]
-    ]
