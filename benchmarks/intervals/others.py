@@ -60,14 +60,14 @@ def means(seed: int = 1) -> Iterator[dict[str, Any]]:
 
 
 def clusters() -> list[Cell]:
-    """Groups of 4 rows with a shared difficulty: the bootstrap of agreement and kappa, and corrected estimates."""
+    """Groups of 4 rows with a shared difficulty: the intervals of agreement and kappa, and corrected estimates."""
     return [
-        *(Cell(f"bootstrap-{groups}", partial(bootstrap, groups)) for groups in (10, 15, 40)),
-        Cell("corrected-25", partial(corrected, 25)),
+        *(Cell(f"interval-{groups}", partial(intervals, groups)) for groups in (10, 15, 40)),
+        Cell("corrected-rows-25", partial(corrected, 25)),
     ]
 
 
-def bootstrap(groups: int) -> list[Row]:
+def intervals(groups: int) -> list[Row]:
     rng = np.random.default_rng([2, groups])
     pairs = encode(*as_rows(*grouped(np.random.default_rng(2), 100_000)), BOOL)
     names = ("agreement", "kappa")
@@ -86,7 +86,7 @@ def bootstrap(groups: int) -> list[Row]:
     base = {"part": "clusters", "groups": groups, "rows": 4 * groups}
     return [
         *(
-            {**base, "what": f"bootstrap of {name}", "coverage": round(held[name] / has[name], 4),
+            {**base, "what": f"interval of {name}", "coverage": round(held[name] / has[name], 4),
              "defined": has[name] / RUNS}
             for name in names
         ),

@@ -5,10 +5,11 @@ there: does the judge lean more than people to its own texts (`self_preference`)
 (`length_lean`)?
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from judge_opt.core.errors import DataError
@@ -20,6 +21,8 @@ from judge_opt.validate.intervals import cluster_interval
 from judge_opt.validate.means import mean_figure, sign_flip_test
 from judge_opt.validate.pairs import FloatArray, IntArray, check_lengths
 
+_DRAWS = 1999
+_Flags = npt.NDArray[np.bool_]
 _OBSERVED = "Verdicts and labels that were there were looked at; nothing was changed."
 
 
@@ -144,9 +147,11 @@ def self_preference(
 ) -> BiasTest:
     """Does the judge lean more to texts of its own model than to others', beyond what people say of both?
 
-    The shift is the judge's excess over people on its own texts less that on others' (a difference in
-    differences), with a bootstrap over groups; the p-value draws anew which groups are the judge's own, and so
-    takes groups as interchangeable. Texts are compared with people's labels, so better texts are no bias.
+    The shift is the judge's mean verdict on its own texts less that on others' with the same human label,
+    averaged over labels by how often they occur: better texts are no bias, and neither is the noise of a judge
+    whose own texts are better (which a plain difference of excesses over people takes for one). With a bootstrap
+    over groups; the p-value draws anew which groups are the judge's own, and so takes groups as interchangeable.
+    Labels that are not a list of choices are one stratum, and the excess over people is compared.
 
     Args:
         own: the judged text is by the judge's own model (family).
@@ -166,27 +171,43 @@ def self_preference(
     numbers = [(value_type.number_of(_value(judged[i])), value_type.number_of(gold[i])) for i in rows]
     if any(a is None or b is None for a, b in numbers):
         raise DataError("Labels without an order have no lean.", "Use bool, ordered, int or float labels.")
-    excess = np.array([a - b for a, b in numbers if a is not None and b is not None])
+    said = np.array([a for a, _ in numbers if a is not None])
+    people = np.array([b for _, b in numbers if b is not None])
     mine = np.array([own[i] for i in rows], dtype=bool)
     group = np.unique([groups[i] for i in rows], return_inverse=True)[1].astype(np.int64)
     changed = Figure(value=None, reason=_OBSERVED)
     if not mine.any() or mine.all():
         why = "All texts are of one kind, own or others'."
         return BiasTest(**base, shift=Figure(value=None, reason=why), changed=changed, reason=why)
+    if value_type.is_choice:
+        strata = np.eye(len(np.unique(people)))[np.unique(people, return_inverse=True)[1]]
+    else:
+        said, strata = said - people, np.ones((len(rows), 1))
 
-    def gap(w: FloatArray, of: "np.ndarray[Any, np.dtype[np.bool_]]" = mine) -> FloatArray:
-        one, other = w * of, w * ~of
-        with np.errstate(invalid="ignore", divide="ignore"):
-            out: FloatArray = (one @ excess) / one.sum(axis=1) - (other @ excess) / other.sum(axis=1)
+    def gap(w: FloatArray, of: _Flags = mine) -> FloatArray:
+        one, other = (w * of) @ strata, (w * ~of) @ strata
+        both = (one > 0) & (other > 0)
+        means = [
+            ((w * side) @ (strata * said[:, None])) / np.where(n > 0, n, 1.0)
+            for side, n in ((of, one), (~of, other))
+        ]
+        share = np.where(both, one + other, 0.0)
+        total = share.sum(axis=1)
+        out: FloatArray = np.where(
+            total > 0, (share * (means[0] - means[1])).sum(axis=1) / np.where(total > 0, total, 1.0), np.nan
+        )
         return out
 
     value = float(gap(np.ones((1, len(rows))))[0])
+    if not np.isfinite(value):
+        why = "No human label occurs on own and on others' texts."
+        return BiasTest(**base, shift=Figure(value=None, reason=why), changed=changed, reason=why)
     ends = cluster_interval(gap, group, n_boot=n_boot, seed=seed)
     shift = Figure(
         value=value, low=ends.low, high=ends.high, method=ends.method, n=len(rows), n_groups=base["n_groups"],
         resamples=ends.resamples, degenerate=ends.degenerate, reason=ends.reason,
     )  # fmt: skip
-    return BiasTest(**base, shift=shift, changed=changed, p_value=_whose(excess, mine, group, value, seed))
+    return BiasTest(**base, shift=shift, changed=changed, p_value=_whose(gap, mine, group, value, seed))
 
 
 def length_lean(
@@ -199,11 +220,12 @@ def length_lean(
     n_boot: int = 2000,
     seed: int = 0,
 ) -> BiasTest:
-    """Does the judge's excess over people grow with the length of the text?
+    """Does the judge value length more than people do?
 
-    The shift is Spearman's correlation of (judge minus human) with the length, over rows: 0 where the judge
-    values length as people do, above 0 where more. For a preference give the first output's length less the
-    second's. An association, not a cause: `audit_judge` changes the length and nothing else.
+    The shift is the correlation of the verdict with the rank of the length among rows with the same human label
+    (a partial correlation): 0 where length tells nothing of the verdict beyond the label, above 0 where longer
+    texts fare better. For a preference give the first output's length less the second's. Labels that are not a
+    list of choices are one stratum, and the excess over people is taken. An association, not a cause: `audit_judge` changes the length and nothing else.
 
     Raises:
         DataError: columns of different lengths, a bad value, or labels without an order.
@@ -212,20 +234,25 @@ def length_lean(
     check_values([gold], judged, value_type)
     rows = [i for i, j in enumerate(judged) if isinstance(j, Scored)]
     base: dict[str, Any] = {
-        "name": "length_lean", "title": "judge minus human against the text's length", "n": len(rows),
+        "name": "length_lean", "title": "verdict against the text's length, among rows with one human label", "n": len(rows),
         "n_groups": len({groups[i] for i in rows}), "n_unscored": len(gold) - len(rows),
     }  # fmt: skip
     pairs = [(_number(_value(judged[i]), value_type), _number(gold[i], value_type)) for i in rows]
     if any(a is None or b is None for a, b in pairs):
         raise DataError("Labels without an order have no lean.", "Use bool, ordered, int or float labels.")
-    excess = np.array([a - b for a, b in pairs if a is not None and b is not None])
-    size = np.array([float(lengths[i]) for i in rows])
+    said = np.array([a for a, _ in pairs if a is not None])
+    people = np.array([b for _, b in pairs if b is not None])
+    rank: FloatArray = stats.rankdata([float(lengths[i]) for i in rows])
     group = np.unique([groups[i] for i in rows], return_inverse=True)[1].astype(np.int64)
     changed = Figure(value=None, reason=_OBSERVED)
-    if len(rows) < 3 or np.ptp(excess) == 0 or np.ptp(size) == 0:
-        why = "Excess or length does not vary."
+    if value_type.is_choice:
+        strata = np.unique(people, return_inverse=True)[1]
+    else:
+        said, strata = said - people, np.zeros(len(rows), dtype=np.int64)
+    x, y = _within(said, strata), _within(rank, strata)
+    if len(rows) < 3 or abs(x).max() < 1e-12 or abs(y).max() < 1e-12:
+        why = "Among rows with one human label, verdict or length does not vary."
         return BiasTest(**base, shift=Figure(value=None, reason=why), changed=changed, reason=why)
-    x, y = stats.rankdata(excess), stats.rankdata(size)
 
     def of_ranks(w: FloatArray) -> FloatArray:
         total = w.sum(axis=1)
@@ -240,25 +267,32 @@ def length_lean(
         value=value, low=ends.low, high=ends.high, method=ends.method, n=len(rows), n_groups=base["n_groups"],
         resamples=ends.resamples, degenerate=ends.degenerate, reason=ends.reason,
     )  # fmt: skip
-    # Flipping the sign of a group's products of centred ranks: no association is as often above 0 as below.
-    p_value = sign_flip_test((x - x.mean()) * (y - y.mean()), group, seed=seed)
+    # Without an association, a group's products of what is left over are as often above 0 as below.
+    p_value = sign_flip_test(x * y, group, seed=seed)
     return BiasTest(**base, shift=shift, changed=changed, p_value=p_value)
 
 
-def _whose(excess: FloatArray, mine: Any, group: IntArray, value: float, seed: int) -> float:
+def _whose(
+    gap: Callable[[FloatArray, _Flags], FloatArray], mine: _Flags, group: IntArray, value: float, seed: int
+) -> float:
     """Two-sided permutation of which groups are the judge's own."""
     of_group = np.zeros(int(group.max()) + 1, dtype=bool)
     of_group[group] = mine
     if not (of_group[group] == mine).all():
         raise DataError("A group holds texts of both kinds.", "Give each text its own group.")
     rng = np.random.default_rng(seed)
-    extreme = 0
-    draws = 4999
-    for _ in range(draws):
-        drawn = rng.permutation(of_group)[group]
-        gap = excess[drawn].mean() - excess[~drawn].mean()
-        extreme += abs(gap) >= abs(value) - 1e-12
-    return float((1 + extreme) / (1 + draws))
+    ones = np.ones((1, len(group)))
+    drawn = [float(gap(ones, rng.permutation(of_group)[group])[0]) for _ in range(_DRAWS)]
+    # A drawing without a common label speaks neither way: it counts against a finding.
+    extreme = sum(not abs(one) < abs(value) - 1e-12 for one in drawn)
+    return (1 + extreme) / (1 + _DRAWS)
+
+
+def _within(x: FloatArray, strata: IntArray) -> FloatArray:
+    """What is left of `x` after the mean of its stratum."""
+    n = np.bincount(strata)
+    out: FloatArray = x - (np.bincount(strata, weights=x) / np.maximum(n, 1))[strata] if len(x) else x
+    return out
 
 
 def _moves(

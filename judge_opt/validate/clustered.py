@@ -7,6 +7,7 @@ variance with n - 1.
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from judge_opt.validate.pairs import FloatArray, IntArray
 from judge_opt.validate.prediction_powered import ppi_weight
@@ -37,6 +38,15 @@ def design_effect(influence: FloatArray, group: IntArray, rowwise: float) -> flo
     if rowwise <= 0 or len(np.unique(group)) == len(group):
         return 1.0
     return max(1.0, sum_variance(influence, group) / rowwise)
+
+
+def few_groups_effect(groups: int, rows: int) -> float:
+    """By how much a variance that was itself seen in few groups has to grow: (t with G - 1 degrees of freedom /
+    t with n - 1)^2 at 95 % (Korn & Graubard 1998, Survey Methodology 24, 193-201); 1 where every group is one
+    row."""
+    if groups >= rows or groups < 2:
+        return 1.0
+    return float((stats.t.ppf(0.975, groups - 1) / stats.t.ppf(0.975, rows - 1)) ** 2)
 
 
 def rate_design_effect(

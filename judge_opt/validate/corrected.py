@@ -23,6 +23,7 @@ from judge_opt.validate.checked_values import check_values
 from judge_opt.validate.clustered import (
     clustered_mean,
     clustered_ppi,
+    few_groups_effect,
     label_design_effect,
     rate_design_effect,
     share_design_effect,
@@ -55,7 +56,8 @@ def corrected_rate(
     """The share of rows that people would label `positive`: see `beta_interval` for the method.
 
     Where labelled rows share groups, counts are divided by a design effect, as Rao & Scott (1992) do for
-    clustered binary data: the variance of the estimate over groups by that over rows, at least 1.
+    clustered binary data: the variance of the estimate over groups by that over rows, at least 1, and more
+    where it was seen in few groups (`few_groups_effect`).
 
     Args:
         gold: the human label of each row, None for the rows that nobody labelled.
@@ -91,12 +93,13 @@ def corrected_rate(
     rows = np.bincount(of_row, minlength=k).astype(np.float64)
     labelled = np.bincount(of_row[known], minlength=k).astype(np.float64)
     passed: FloatArray = np.bincount(of_row[known], weights=y, minlength=k).astype(np.float64)
-    effect = rate_design_effect(y, of_row[known], group, rows, labelled, passed)
+    slack = few_groups_effect(base.n_groups, len(known))
+    effect = slack * rate_design_effect(y, of_row[known], group, rows, labelled, passed)
     of_rows = share_design_effect(of_row, codes(groups), rows, labelled, passed)
     found = beta_interval(
         passed / effect, labelled / effect, rows / of_rows, draws=draws, seed=seed, confidence=confidence
     )
-    alone = label_design_effect(y, group)
+    alone = slack * label_design_effect(y, group)
     tail = (1.0 - confidence) / 2.0
     ends: FloatArray = stats.beta.ppf(
         np.array([tail, 1.0 - tail]), y.sum() / alone + 0.5, (len(y) - y.sum()) / alone + 0.5

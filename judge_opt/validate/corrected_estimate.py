@@ -89,8 +89,10 @@ def estimated(
 def _caution(base: Corrected, is_rate: bool) -> str | None:
     """What the simulation says of this method at so many labelled groups."""
     n = base.n_groups
+    if base.method == "post-stratified beta" and n < 30:
+        return f"with {n} independent labels; fewer than 30 were not simulated"
     if base.method == "post-stratified beta" and n < 50:
-        return f"with {n} independent labels the interval held in 92 to 98 % of simulations"
+        return f"with {n} independent labels the interval held in 94 to 98 % of simulations"
     if base.method.endswith("PPI++") and is_rate and n < 300:
         return f"for a rate take corrected_rate: with {n} labels this interval held in as few as 67 % of simulations"
     if base.method.endswith("PPI++") and n < 300:

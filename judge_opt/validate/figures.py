@@ -10,6 +10,7 @@ from judge_opt.validate.intervals import (
     Interval,
     IntervalMethod,
     cluster_interval,
+    clustered_proportion,
     perfect_interval,
     proportion_interval,
 )
@@ -101,9 +102,9 @@ def figure(
 ) -> Figure:
     """`metric` on these rows with its interval.
 
-    Agreement takes an exact interval (few rows) or Wilson's where every group has one row; everything else a
-    BCa bootstrap over groups. Where every verdict is right the bootstrap has no spread to show, and the
-    interval comes from `perfect_interval` instead.
+    Agreement takes an exact interval (few rows) or Wilson's where every group has one row, and Wilson's with
+    the effective number of rows where not; everything else takes a BCa bootstrap over groups. Where every
+    verdict is right there is no spread to show, and the interval comes from `perfect_interval` instead.
 
     Args:
         n_boot: resamples; 0 for no interval.
@@ -120,6 +121,8 @@ def figure(
     hits = pairs.gold == pairs.judged
     if metric == "agreement" and pairs.n_groups == pairs.n:
         interval = proportion_interval(int(hits.sum()), pairs.n, confidence)
+    elif metric == "agreement" and value < 1.0 and pairs.n_groups > 1:
+        interval = clustered_proportion(hits.astype(np.float64), pairs.group, confidence)
     elif hits.all() and value == 1.0:
         interval = perfect_interval(metric, pairs, confidence)
     else:

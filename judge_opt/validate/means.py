@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from judge_opt.validate.figures import Figure
-from judge_opt.validate.intervals import blocks, cluster_interval, proportion_interval
+from judge_opt.validate.intervals import blocks, cluster_interval, clustered_proportion, proportion_interval
 from judge_opt.validate.pairs import FloatArray, IntArray
 
 _ENUMERATE = 13
@@ -21,8 +21,8 @@ def mean_figure(
 ) -> Figure:
     """The mean of `x` [n] with its interval; without a value, and with the reason, for no rows.
 
-    Shares of independent rows take `proportion_interval`. Where all numbers are equal the bootstrap has no
-    spread: for shares of grouped rows the interval is then that of as many rows as there are groups.
+    Shares take `proportion_interval` where rows are independent and `clustered_proportion` where not; other
+    numbers a BCa bootstrap over groups.
     """
     n = len(x)
     if n == 0:
@@ -40,8 +40,9 @@ def mean_figure(
         return Figure(**base, reason="No interval was asked for.")
     if share and groups == n:
         found = proportion_interval(int(x.sum()), n, confidence)
-    elif share and np.ptp(x) == 0:
-        found = proportion_interval(int(x[0]) * groups, groups, confidence)
+    elif share:
+        codes = np.unique(group, return_inverse=True)[1].astype(np.int64)
+        found = clustered_proportion(x, codes, confidence)
     else:
         codes = np.unique(group, return_inverse=True)[1].astype(np.int64)
         found = cluster_interval(

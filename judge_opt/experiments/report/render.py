@@ -13,7 +13,7 @@ from markupsafe import Markup
 from judge_opt.experiments.report import plots
 from judge_opt.experiments.report.model import RunReport
 from judge_opt.experiments.report.safe import fenced, markdown, one_line, shown
-from judge_opt.experiments.report.standing import standings
+from judge_opt.experiments.report.standing import Role, standings
 from judge_opt.validate.gate import p_text
 from judge_opt.validate.metrics import TITLES, heading
 
@@ -74,6 +74,13 @@ def render_html(run: RunReport) -> str:
                     ("Aligned judge", "after", validation.calibration_after),
                 ]
             )
+        cards = [("Untouched judge", validation.card_before), ("Aligned judge", validation.card_after)]
+        curves = [
+            (name, card.curve) for name, card in cards if card is not None and len(card.curve.points) > 1
+        ]
+        if curves:
+            roles: dict[str, Role] = {"Untouched judge": "before", "Aligned judge": "after"}
+            context["risk"] = plots.risk_curve([(name, roles[name], curve) for name, curve in curves])
     return environment().get_template("report.html.jinja").render(context)
 
 
