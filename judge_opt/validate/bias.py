@@ -225,7 +225,8 @@ def length_lean(
     The shift is the correlation of the verdict with the rank of the length among rows with the same human label
     (a partial correlation): 0 where length tells nothing of the verdict beyond the label, above 0 where longer
     texts fare better. For a preference give the first output's length less the second's. Labels that are not a
-    list of choices are one stratum, and the excess over people is taken. An association, not a cause: `audit_judge` changes the length and nothing else.
+    list of choices are one stratum, and the excess over people is taken. An association, not a cause: an audit
+    changes the length and nothing else.
 
     Raises:
         DataError: columns of different lengths, a bad value, or labels without an order.
@@ -234,7 +235,8 @@ def length_lean(
     check_values([gold], judged, value_type)
     rows = [i for i, j in enumerate(judged) if isinstance(j, Scored)]
     base: dict[str, Any] = {
-        "name": "length_lean", "title": "verdict against the text's length, among rows with one human label", "n": len(rows),
+        "name": "length_lean", "n": len(rows),
+        "title": "verdict against the text's length, among rows with one human label",
         "n_groups": len({groups[i] for i in rows}), "n_unscored": len(gold) - len(rows),
     }  # fmt: skip
     pairs = [(_number(_value(judged[i]), value_type), _number(gold[i], value_type)) for i in rows]
