@@ -173,7 +173,7 @@ def prepare(config: ExperimentConfig, folder: Path, home: Path) -> Prepared:
         train=len(train),
         test=len(test),
         contested=split.contested,
-        calls=(fewest + len(test), most + 2 * len(test)),
+        calls=(fewest + len(test), most + 2 * len(test) + (config.optimizer.name != "noop") * len(train)),
         models=models,
         folder=run_folder,
         resumes=run_folder.exists(),
@@ -278,8 +278,8 @@ def _validate(
         concurrency=config.concurrency,
         noun=config.data.rows,
         progress=lambda phase, done, total: clock.event(Event(phase, done, total)),
-        # The optimizer has judged these rows, so this buys nothing; without one it would.
-        calibrate=not isinstance(prepared.optimizer, NoOp),
+        # An optimizer has mostly judged these rows, so this buys little; without one it would.
+        calibrate=config.optimizer.name != "noop",
     )
 
 

@@ -116,7 +116,7 @@ def judge_rows(
             biases[name] = run_audit(plan, concurrency=concurrency, seed=seed, progress=progress)
         memory = judge.memory
         learned[name] = (
-            frozenset(e.id for e in memory.episodic.episodes) if memory is not None else frozenset()
+            frozenset(memory.episodic.ids()) if memory is not None else frozenset()
         )
     return verdicts, replace(
         context,
