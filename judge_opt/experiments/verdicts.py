@@ -115,9 +115,7 @@ def judge_rows(
             plan = plan_audit(judge, examples, list(wanted), limit=audit_rows)
             biases[name] = run_audit(plan, concurrency=concurrency, seed=seed, progress=progress)
         memory = judge.memory
-        learned[name] = (
-            frozenset(memory.episodic.ids()) if memory is not None else frozenset()
-        )
+        learned[name] = frozenset(memory.episodic.ids()) if memory is not None else frozenset()
     return verdicts, replace(
         context,
         stability={**context.stability, **steady},

@@ -55,8 +55,17 @@ def notes(report: VerdictReport) -> list[str]:
         out.append(
             "There is one rater (or a label that the source had settled), so people cannot be held against people."
         )
+    silent = [judge for judge in report.judges if judge.agreement.unscored]
+    if len(silent) > 3:
+        most = max(silent, key=lambda judge: sum(judge.agreement.unscored.values()))
+        out.append(
+            f"{len(silent)} of {len(report.judges)} judges have no verdict on some {report.noun}, {most.name} on the "
+            "most "
+            f"({sum(most.agreement.unscored.values())} of {report.n_rows}). Such rows count against coverage alone."
+        )
+        silent = []
     for judge in report.judges:
-        if judge.agreement.unscored:
+        if judge in silent:
             lost = sum(judge.agreement.unscored.values())
             why = ", ".join(f"{count} {reason}" for reason, count in judge.agreement.unscored.items())
             out.append(

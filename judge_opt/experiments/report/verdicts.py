@@ -96,8 +96,8 @@ def render_verdicts_markdown(report: VerdictReport) -> str:
 def standings_of(report: VerdictReport) -> list[Standing]:
     """The judges, best first, the baselines, and people."""
     out = []
-    for k, judge in enumerate(_ranked(report)):
-        role: Role = "before" if judge.name == report.reference or k >= MOST_CARDS else "after"
+    for judge in _ranked(report):
+        role: Role = "before" if judge.name == report.reference else "after"
         agreement = judge.agreement.metrics.get("agreement", _NONE)
         out.append(Standing(judge.name, role, agreement, judge.agreement.metrics[report.metric]))
     out += [Standing(BASELINE_NAMES[b.name], "baseline", b.agreement, b.primary) for b in report.baselines]
