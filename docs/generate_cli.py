@@ -16,6 +16,8 @@ COMMANDS = (
     "align",
     "evaluate",
     "compare",
+    "validate",
+    "audit",
     "judge",
     "label import",
     "trace import",

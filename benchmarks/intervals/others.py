@@ -76,7 +76,7 @@ def intervals(groups: int) -> list[Row]:
     for run in range(RUNS):
         pairs = encode(*as_rows(*grouped(rng, groups)), BOOL)
         for name in names:
-            found = figure(name, pairs, BOOL, n_boot=1000, seed=run)
+            found = figure(name, pairs, BOOL, n_boot=600, seed=run)
             has[name] += found.low is not None
             held[name] += found.low is not None and found.low <= truth[name] <= found.high
         ends = stats.binomtest(int((pairs.gold == pairs.judged).sum()), pairs.n).proportion_ci(
@@ -214,14 +214,14 @@ def alarms(seed: int = 6) -> Iterator[dict[str, Any]]:
         said = np.where(rng.random(n) < skill, y, ~y)
         return TimeRows(
             [Scored(bool(v)) for v in said], [str(i // 2) for i in range(n)], [bool(v) for v in y],
-            rng.normal(size=(n, 4)),
+            rng.normal(size=(n, 2)),
         )  # fmt: skip
 
-    runs = RUNS // 2
-    for kind, late in (("unchanged", 0.85), ("from .85 to .65 in the last two windows", 0.65)):
+    runs = RUNS // 5
+    for kind, late in (("unchanged", 0.85), ("from .85 to .65 in the last two of three windows", 0.65)):
         alarmed = 0
         for run in range(runs):
-            windows = {f"w{k}": rows(60, 0.85 if k < 2 else late) for k in range(4)}
+            windows = {f"w{k}": rows(60, 0.85 if k < 1 else late) for k in range(3)}
             found = drift(rows(120, 0.85), windows, BOOL, seed=100 * run, n_boot=0)
             alarmed += bool(found.alarms)
         yield {"part": "alarms", "what": "windows", "case": kind, "runs": runs, "alarmed": alarmed / runs}

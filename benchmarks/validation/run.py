@@ -106,7 +106,6 @@ def llmbar(data: Path, home: Path, boot: int) -> tuple[VerdictReport, list[dict[
             "LLMBar: the shorter output is right, of pairs that differ in length",
             shorter,
             0.726,
-            0.005,
         ),
         *near("llmbar-length", "LLMBar: the length baseline, cross-fitted", length, 0.726, 0.02),
         *near("llmbar-gpt4", "LLMBar: GPT-4, mean over prompts and orders", mean_of("GPT-4"), 0.83, 0.03),
