@@ -181,12 +181,19 @@ if TYPE_CHECKING:
     from judge_opt.traces.schema import Assessment, AssessmentSource, AssessmentSourceType, Trace, TracePage
     from judge_opt.traces.store import Store
     from judge_opt.validate.alternative_annotators import alt_test
+    from judge_opt.validate.audits import plan_audit, run_audit
     from judge_opt.validate.corrected import corrected_mean, corrected_rate, transferred_rate
+    from judge_opt.validate.drift_windows import drift
     from judge_opt.validate.equivalence import compare_candidates, margin_test
+    from judge_opt.validate.juries import jury_worth
     from judge_opt.validate.raters import RaterReport, rater_report
+    from judge_opt.validate.recorded import recorded_verdicts
+    from judge_opt.validate.repeats import stability
     from judge_opt.validate.report_data import ValidationReport
     from judge_opt.validate.selective import accept_threshold, risk_coverage
     from judge_opt.validate.soft_labels import soft_scores
+    from judge_opt.validate.verdict_report import VerdictReport
+    from judge_opt.validate.verdicts import validate_verdicts
 
 __version__ = "0.1.0"
 
@@ -279,8 +286,8 @@ _HOMES = {
     "RetrievalGroundedness": "judges.builtin",
     "RetrievalRelevance": "judges.builtin",
     "RetrievalSufficiency": "judges.builtin",
-    "Safety": "judges.builtin",
     "SIMBA": "align.simba",
+    "Safety": "judges.builtin",
     "Scored": "core.results",
     "Session": "llm.session",
     "Split": "labels.splits",
@@ -297,6 +304,7 @@ _HOMES = {
     "UserFrustration": "judges.builtin",
     "ValidationReport": "validate.report_data",
     "ValueType": "core.values",
+    "VerdictReport": "validate.verdict_report",
     "Version": "registry.versions",
     "Vote": "labels.examples",
     "accept_threshold": "validate.selective",
@@ -329,6 +337,7 @@ _HOMES = {
     "delete_scorer": "registry.judges:delete_judge",
     "delete_trace_tag": "traces.fluent",
     "delete_traces": "traces.fluent",
+    "drift": "validate.drift_windows",
     "estimate": "llm.forecast",
     "evaluate": "evaluation.run",
     "export_otlp": "traces.otlp.export",
@@ -346,6 +355,7 @@ _HOMES = {
     "import_traces": "traces.importers.run",
     "interval": "core.values",
     "judge_each_document": "judges.builtin",
+    "jury_worth": "validate.juries",
     "krippendorff_alpha": "labels.raters.alpha",
     "list_evaluations": "evaluation.kept",
     "list_judges": "registry.judges",
@@ -369,14 +379,17 @@ _HOMES = {
     "margin_test": "validate.equivalence",
     "ordered": "core.values",
     "override_feedback": "traces.fluent",
+    "plan_audit": "validate.audits",
     "preference": "core.values",
     "rater_report": "validate.raters",
     "reads_of": "labels.held_out",
+    "recorded_verdicts": "validate.recorded",
     "register_judge": "registry.judges:register",
     "render_conversation": "judges.conversation",
     "render_trace": "judges.trace_view",
     "retract": "traces.fluent",
     "risk_coverage": "validate.selective",
+    "run_audit": "validate.audits",
     "run_cases": "judges.builtin",
     "scale": "core.values",
     "search_traces": "traces.fluent",
@@ -384,6 +397,7 @@ _HOMES = {
     "set_store": "traces.fluent",
     "set_trace_tag": "traces.fluent",
     "soft_scores": "validate.soft_labels",
+    "stability": "validate.repeats",
     "start_span": "traces.fluent",
     "suggest": "align.suggest",
     "to_pandas": "traces.exporters.tables",
@@ -394,6 +408,7 @@ _HOMES = {
     "use_session": "llm.session",
     "use_store": "traces.fluent",
     "validate_judges": "experiments.validation:validate",
+    "validate_verdicts": "validate.verdicts",
 }
 """Public name to the module that defines it, and after a colon its name there where that differs.
 The function is `validate_judges` since `judge_opt.validate` is the package of the statistics."""
@@ -505,6 +520,7 @@ __all__ = [
     "UserFrustration",
     "ValidationReport",
     "ValueType",
+    "VerdictReport",
     "Version",
     "Vote",
     "__version__",
@@ -538,6 +554,7 @@ __all__ = [
     "delete_scorer",
     "delete_trace_tag",
     "delete_traces",
+    "drift",
     "estimate",
     "evaluate",
     "export_otlp",
@@ -555,6 +572,7 @@ __all__ = [
     "import_traces",
     "interval",
     "judge_each_document",
+    "jury_worth",
     "krippendorff_alpha",
     "list_evaluations",
     "list_judges",
@@ -578,14 +596,17 @@ __all__ = [
     "margin_test",
     "ordered",
     "override_feedback",
+    "plan_audit",
     "preference",
     "rater_report",
     "reads_of",
+    "recorded_verdicts",
     "register_judge",
     "render_conversation",
     "render_trace",
     "retract",
     "risk_coverage",
+    "run_audit",
     "run_cases",
     "scale",
     "search_traces",
@@ -593,6 +614,7 @@ __all__ = [
     "set_store",
     "set_trace_tag",
     "soft_scores",
+    "stability",
     "start_span",
     "suggest",
     "to_pandas",
@@ -603,6 +625,7 @@ __all__ = [
     "use_session",
     "use_store",
     "validate_judges",
+    "validate_verdicts",
 ]
 
 

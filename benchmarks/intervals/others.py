@@ -12,7 +12,7 @@ from judge_opt.core.results import Judgement, Scored
 from judge_opt.core.values import BOOL
 from judge_opt.validate.compare import shared, swap_test
 from judge_opt.validate.corrected import corrected_mean, corrected_rate
-from judge_opt.validate.drift import TimeRows, drift
+from judge_opt.validate.drift_windows import TimeRows, drift
 from judge_opt.validate.equivalence import margin_test
 from judge_opt.validate.figures import figure
 from judge_opt.validate.intervals import resample

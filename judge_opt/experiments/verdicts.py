@@ -23,7 +23,7 @@ from judge_opt.registry.registry import Registry
 from judge_opt.registry.versions import Version
 from judge_opt.validate.audits import plan_audit, run_audit
 from judge_opt.validate.recorded import Verdicts
-from judge_opt.validate.stability import repeat_judgements, stability
+from judge_opt.validate.repeats import repeat_judgements, stability
 from judge_opt.validate.verdict_parts import Context
 from judge_opt.validate.verdict_report import VerdictReport
 

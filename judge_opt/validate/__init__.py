@@ -25,7 +25,7 @@ from judge_opt.validate.ceiling import Ceiling, RaterFigures, human_ceiling
 from judge_opt.validate.compare import Comparison, compare_judges, holm, mcnemar
 from judge_opt.validate.corrected import corrected_mean, corrected_rate, transferred_rate
 from judge_opt.validate.corrected_estimate import Corrected
-from judge_opt.validate.drift import DriftReport, TimeRows, drift
+from judge_opt.validate.drift_windows import DriftReport, TimeRows, drift
 from judge_opt.validate.equivalence import Candidates, MarginTest, compare_candidates, margin_test
 from judge_opt.validate.figures import Figure
 from judge_opt.validate.gate import Check, Decision, GatePolicy, decide
@@ -45,10 +45,10 @@ from judge_opt.validate.power import (
     labels_for_kappa,
 )
 from judge_opt.validate.recorded import Verdicts, read_verdicts, recorded_verdicts
+from judge_opt.validate.repeats import Stability, below_floor, repeat_judgements, stability
 from judge_opt.validate.report_data import BaselineFigures, TrainRows, ValidationReport, validate
 from judge_opt.validate.selective import AcceptRule, CurvePoint, RiskCoverage, accept_threshold, risk_coverage
 from judge_opt.validate.soft_labels import SoftScores, soft_scores
-from judge_opt.validate.stability import Stability, below_floor, repeat_judgements, stability
 from judge_opt.validate.verdict_parts import Context
 from judge_opt.validate.verdict_report import JudgeSheet, VerdictReport
 from judge_opt.validate.verdicts import validate_verdicts

@@ -17,7 +17,7 @@ from judge_opt.validate.equivalence import MarginTest
 from judge_opt.validate.figures import Figure
 from judge_opt.validate.gate import Check, GatePolicy, p_text
 from judge_opt.validate.metrics import MetricName, heading
-from judge_opt.validate.stability import Stability
+from judge_opt.validate.repeats import Stability
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from judge_opt.validate.figures import Figure, figure
 from judge_opt.validate.metrics import MetricName
 from judge_opt.validate.pairs import FloatArray, encode
 from judge_opt.validate.recorded import Verdicts
-from judge_opt.validate.stability import Stability
+from judge_opt.validate.repeats import Stability
 from judge_opt.validate.verdict_report import CrossFittedFigures, SliceFigures, SliceLine, Worst
 
 WORST = 20

@@ -16,9 +16,9 @@ from judge_opt.validate.gate import Decision, GatePolicy
 from judge_opt.validate.juries import JuryWorth
 from judge_opt.validate.metrics import MetricName
 from judge_opt.validate.positions import PositionFigures
+from judge_opt.validate.repeats import Stability
 from judge_opt.validate.selective import AcceptRule, RiskCoverage
 from judge_opt.validate.soft_labels import SoftScores
-from judge_opt.validate.stability import Stability
 
 
 class CrossFittedFigures(Strict):
