@@ -128,7 +128,7 @@ def test_an_audit_shows_its_price_and_asks(
     judge_opt: Run, tmp_path: Path, server: FaultServer, rows: list[dict[str, Any]]
 ) -> None:
     judge = make_judge(
-        "tone", "Is {{ outputs.reply }} polite?", "openai:/any", bool, base_url=server.base_url
+        "tone", "Is {{ outputs.reply }} polite?", "openai:/any", categories(*LABELS), base_url=server.base_url
     )
     register(judge, home=tmp_path / ".judge_opt")
     asked = (
