@@ -8,8 +8,8 @@ import typer
 
 from judge_opt.cli import (
     align,
-    bench,
     audit,
+    bench,
     compare,
     doctor,
     evaluate,
