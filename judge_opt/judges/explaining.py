@@ -28,8 +28,9 @@ class Influence:
         says: the label that it stands for, where it has one.
         worth: for a guideline what it was measured to gain on labelled rows; for an example or neighbour its
             similarity; for a source its share of the log odds for the verdict.
-        effect: by how much the probability of the verdict falls without it (a value, on numeric scales), for
-            this item; None where that was not measured, or where either judgement failed.
+        effect: by how much the model's probability of the verdict, before anything is pooled, falls without it
+            (a value, on numeric scales), for this item; None where that was not measured, or where either
+            judgement failed.
     """
 
     kind: str
@@ -80,18 +81,19 @@ def explain(judge: "Judge", item: Any, *, measure: bool) -> Explanation:
     active = [g for g in recall.guidelines if g.state == "active"]
     shown = [demo(episode, fields) for episode, _ in recall.shown]
     whole = judge.ask(parts, guidelines=active, demos=shown)
+    verdict = feedback.result
+
+    def effect(without: Judgement) -> float | None:
+        return _effect(whole, without, verdict, judge.value_type)
+
     effects: dict[tuple[str, int], float | None] = {}
     if measure:
         for k in range(len(active)):
             rest = [g for i, g in enumerate(active) if i != k]
-            effects["guideline", k] = _effect(
-                whole, judge.ask(parts, guidelines=rest, demos=shown), judge.value_type
-            )
+            effects["guideline", k] = effect(judge.ask(parts, guidelines=rest, demos=shown))
         for k in range(len(shown)):
             others = [d for i, d in enumerate(shown) if i != k]
-            effects["example", k] = _effect(
-                whole, judge.ask(parts, guidelines=active, demos=others), judge.value_type
-            )
+            effects["example", k] = effect(judge.ask(parts, guidelines=active, demos=others))
     text_of = judge.value_type.text_of
     found = [
         Influence("guideline", g.text, g.leads_to, g.uplift, effects.get(("guideline", k)))
@@ -107,11 +109,11 @@ def explain(judge: "Judge", item: Any, *, measure: bool) -> Explanation:
     return Explanation(feedback, tuple(found), len(effects))
 
 
-def _effect(with_it: Judgement, without: Judgement, value_type: ValueType) -> float | None:
+def _effect(with_it: Judgement, without: Judgement, verdict: Scored, value_type: ValueType) -> float | None:
     if not isinstance(with_it, Scored) or not isinstance(without, Scored):
         return None
     if value_type.is_choice:
-        place = value_type.choices().index(value_type.text_of(with_it.value))
+        place = value_type.choices().index(value_type.text_of(verdict.value))
         return distribution(with_it, value_type)[place] - distribution(without, value_type)[place]
     a, b = value_type.number_of(with_it.value), value_type.number_of(without.value)
     return None if a is None or b is None else a - b

@@ -92,18 +92,24 @@ def add(memory: Memory, text: str, *, pinned: bool = True) -> Memory:
     Raises:
         UsageError: it is no guideline, or it is there already.
     """
-    words = " ".join(text.split())
-    if any(g.text == words for g in memory.guidelines):
-        raise UsageError("This guideline is there already.", "Pin it, or edit it.")
-    g = Guideline(_checked(words, "The text"), why="written by a person", pinned=pinned)
+    words = _checked(" ".join(printable(text).split()), "The text")
+    _new(memory, words)
+    g = Guideline(words, why="written by a person", pinned=pinned)
     return replace(memory, guidelines=(*memory.guidelines, g))
 
 
 def edit(memory: Memory, number: int, text: str) -> Memory:
     """With other words for a guideline, by its number in `describe`. What was measured of the old words is
-    dropped; the sources stay."""
+    dropped; the sources stay.
+
+    Raises:
+        UsageError: there is no such number, the text is no guideline, or another says it already.
+    """
     old = _numbered(memory, number)
-    words = _checked(" ".join(text.split()), "The text")
+    words = _checked(" ".join(printable(text).split()), "The text")
+    if words == old.text:
+        return memory
+    _new(memory, words)
     return _with(
         memory,
         number,
@@ -131,6 +137,11 @@ def _with(memory: Memory, number: int, guideline: Guideline) -> Memory:
     listed = list(memory.guidelines)
     listed[number - 1] = guideline
     return replace(memory, guidelines=tuple(listed))
+
+
+def _new(memory: Memory, words: str) -> None:
+    if any(g.text == words for g in memory.guidelines):
+        raise UsageError("This guideline is there already.", "Pin it, or edit it.")
 
 
 def _numbered(memory: Memory, number: int) -> Guideline:
