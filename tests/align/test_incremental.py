@@ -17,10 +17,17 @@ ROWS = world.rows(60)
 OLD, ONE, TEN = ROWS[:40], ROWS[:41], ROWS[:50]
 
 
+def cited(body):
+    """The world's reflection, which names one item for each rule: most old rows are unseen by it."""
+    said = world.answer(body)
+    return said.replace(world.RULE, f"{world.RULE} [1]")
+
+
 @pytest.fixture
 def aligned(server, in_session, tmp_path):
     """A judge that learned from 40 rows, loaded into another session, whose call store is empty."""
     in_session("first")
+    server.answer = cited
     save_judge(memalign(shots=0).align(world.judge(server), OLD).judge, tmp_path / "saved")
     in_session("second")
     loaded = read_judge(tmp_path / "saved", trust_base_url=True)
