@@ -177,7 +177,9 @@ class _Run:
             forms.add(("guidelines",), self.judged("guided", rows, unseen, fresh, None))
             told["guidelines"] = forms.decide("guidelines", ("guidelines", *tail), tail)
             parts = ("guidelines",) if told["guidelines"][1] else ()
-        if self.settings.shots and self.judge.model:
+        # Examples that were tried and left out are tried again when the labels have doubled.
+        settled = before is not None and before.shots == 0 and 2 * len(fresh) < len(rows)
+        if self.settings.shots and self.judge.model and not settled:
             shown = self.with_examples(rows, memory, unseen if parts else None, forms, fresh, parts)
             if shown is not None:
                 forms.add((*parts, "examples"), shown)
@@ -371,6 +373,9 @@ class _Run:
             if said is not None:
                 out[i] = said
         ask = [i for i in wanted if i not in out]
+        if out:  # the others were left out when the judge learned from them: only what is new is asked about
+            ask = [i for i in self._order(rows) if rows[i].example.id in fresh and i not in out]
+            ask = ask[: self.settings.check_rows]
         phase = "judge with guidelines" if kind == "guided" else "judge with examples"
         told = self.run.tell(phase)
         given = [() for _ in rows] if unseen is None else unseen
