@@ -18,6 +18,8 @@ from typing import Any, Literal
 WARM = 60
 WIDTH = 32
 RULES = "Answer yes only when every fact in the answer is supported, and be strict about numbers. " * 8
+MODEL = "gpt-4.1-mini"
+"""A name that every arm's price list knows, as a user's does."""
 INSTRUCTIONS = f"Decide whether {{{{ outputs }}}} answers {{{{ inputs }}}} correctly. {RULES}"
 numbers = iter(range(10**9))
 closing: list[Callable[[], Any]] = []
@@ -122,8 +124,12 @@ def on_a_loop(call: Callable[[], Awaitable[Any]]) -> Callable[[int], None]:
     return lambda calls: loop.run_until_complete(main(calls))
 
 
-def raw(port: int, road: str) -> Callable[[int], Any]:
-    """The floor: one keep-alive connection a worker, JSON in, JSON out, nothing else."""
+def raw(port: int, road: str, keep: Callable[[bytes, bytes], None] | None = None) -> Callable[[int], Any]:
+    """The floor: one keep-alive connection a worker, JSON in, JSON out, nothing else.
+
+    Args:
+        keep: is given each request's and each reply's bytes, before the reply is used.
+    """
     import http.client
     import threading
 
@@ -137,13 +143,48 @@ def raw(port: int, road: str) -> Callable[[int], Any]:
             {"role": "system", "content": INSTRUCTIONS},
             {"role": "user", "content": f"{made['inputs']['question']}\n{made['outputs']}"},
         ]
-        body = json.dumps({"model": "any", "messages": messages, "temperature": 0.0, "max_tokens": 512})
+        body = json.dumps({"model": MODEL, "messages": messages, "temperature": 0.0, "max_tokens": 512})
         headers = {"Content-Type": "application/json"}
         local.connection.request("POST", "/judge/v1/chat/completions", body.encode(), headers)
-        reply = json.loads(local.connection.getresponse().read())
+        answer = local.connection.getresponse().read()
+        if keep is not None:
+            keep(body.encode(), answer)
+        reply = json.loads(answer)
         assert json.loads(reply["choices"][0]["message"]["content"])["verdict"] == "yes"
 
     return one_thread(call) if road == "1" else on_threads(call)
+
+
+def raw_with_a_row(port: int) -> Callable[[int], Any]:
+    """The floor of what is durable: `raw`, and the reply in SQLite, synced, under its request's hash. It has
+    no other call to remember: no ledger, no single flight, no second process, no budget, no retry."""
+    import hashlib
+    import sqlite3
+
+    database = sqlite3.connect(f"{tempfile.mkdtemp(prefix='judge_opt_overhead_')}/c.db", isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("CREATE TABLE calls (seq INTEGER PRIMARY KEY, key TEXT UNIQUE, reply BLOB)")
+
+    def keep(request: bytes, reply: bytes) -> None:
+        row = (hashlib.sha256(request).hexdigest(), reply)
+        database.execute("INSERT INTO calls (key, reply) VALUES (?, ?)", row)
+
+    return raw(port, "1", keep)
+
+
+def raw_with_a_line(port: int) -> Callable[[int], Any]:
+    """As `raw_with_a_row`, with an appended and synced line in place of a database."""
+    import hashlib
+
+    path = f"{tempfile.mkdtemp(prefix='judge_opt_overhead_')}/lines"
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def keep(request: bytes, reply: bytes) -> None:
+        os.write(file, hashlib.sha256(request).hexdigest().encode() + b" " + reply + b"\n")
+        os.fdatasync(file)
+
+    return raw(port, "1", keep)
 
 
 def raw_loop(port: int, road: str) -> Callable[[int], Any]:
@@ -166,7 +207,7 @@ def raw_loop(port: int, road: str) -> Callable[[int], Any]:
             {"role": "system", "content": INSTRUCTIONS},
             {"role": "user", "content": f"{made['inputs']['question']}\n{made['outputs']}"},
         ]
-        body = json.dumps({"model": "any", "messages": messages, "temperature": 0.0, "max_tokens": 512})
+        body = json.dumps({"model": MODEL, "messages": messages, "temperature": 0.0, "max_tokens": 512})
         headers = {"Content-Type": "application/json"}
         url = f"http://127.0.0.1:{port}/judge/v1/chat/completions"
         async with client[0].post(url, data=body.encode(), headers=headers) as answer:
@@ -185,7 +226,9 @@ def ours(port: int, road: str) -> Callable[[int], Any]:
     _current.set(Session(Path(tempfile.mkdtemp(prefix="judge_opt_overhead_"))))
     values = Literal["yes", "no"]
     base_url = f"http://127.0.0.1:{port}/judge/v1"
-    judge = make_judge("correct", INSTRUCTIONS, "openai:/any", feedback_value_type=values, base_url=base_url)
+    judge = make_judge(
+        "correct", INSTRUCTIONS, f"openai:/{MODEL}", feedback_value_type=values, base_url=base_url
+    )
 
     def call() -> None:
         assert judge(**item()).value == "yes"
@@ -204,7 +247,7 @@ def predict(port: int, road: str, engine: str) -> Callable[[int], Any]:
 
     base_url = f"http://127.0.0.1:{port}/dspy/v1"
     lm = dspy.LM(
-        "openai/any", engine=engine, api_base=base_url, api_key="none", cache=False, temperature=0.0,
+        f"openai/{MODEL}", engine=engine, api_base=base_url, api_key="none", cache=False, temperature=0.0,
         max_tokens=512,
     )  # fmt: skip
     fields = {
@@ -229,7 +272,7 @@ def mlflow(port: int, road: str) -> Callable[[int], Any]:
     judge = make_judge(
         name="correct",
         instructions=INSTRUCTIONS,
-        model="openai:/any",
+        model=f"openai:/{MODEL}",
         feedback_value_type=Literal["yes", "no"],
     )
 
@@ -243,6 +286,8 @@ def mlflow(port: int, road: str) -> Callable[[int], Any]:
 ARMS: dict[str, Callable[[int], Callable[[int], Any]]] = {
     "raw http.client, 1 thread": lambda port: raw(port, "1"),
     "raw http.client, 32 threads": lambda port: raw(port, "32"),
+    "raw http.client and a synced line, 1 thread": raw_with_a_line,
+    "raw http.client and a synced SQLite row, 1 thread": raw_with_a_row,
     "raw aiohttp, 32 tasks": lambda port: raw_loop(port, "async"),
     "judge_opt, 1 thread": lambda port: ours(port, "1"),
     "judge_opt, 32 threads": lambda port: ours(port, "32"),

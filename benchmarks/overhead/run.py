@@ -24,6 +24,8 @@ HERE = Path(__file__).parent
 ARMS = {  # name: (calls of one repeat, workers)
     "raw http.client, 1 thread": (2000, 1),
     "raw http.client, 32 threads": (2000, 32),
+    "raw http.client and a synced line, 1 thread": (1000, 1),
+    "raw http.client and a synced SQLite row, 1 thread": (1000, 1),
     "raw aiohttp, 32 tasks": (2000, 32),
     "judge_opt, 1 thread": (1000, 1),
     "judge_opt, 32 threads": (2000, 32),
@@ -114,7 +116,7 @@ def main() -> None:
                 found[name].append(measure(name, port, calls))
                 one = found[name][-1]
                 print(
-                    f"{number + 1}/{repeats} {name:<34} {one['cpu_ms']:.3f} ms CPU, {one['wall_ms']:.3f} ms wall"
+                    f"{number + 1}/{repeats} {name:<50} {one['cpu_ms']:.3f} ms CPU, {one['wall_ms']:.3f} ms wall"
                 )
         profiles = {name: measure(name, port, 500, "--profile") for name in OURS if "threads" not in name}
     with server(0.2) as slow:

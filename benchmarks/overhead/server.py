@@ -28,7 +28,7 @@ def answer(body: bytes) -> bytes:
 def completion(text: str) -> bytes:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 300, "completion_tokens": 30, "total_tokens": 330}
-    made = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "any"}
+    made = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-4.1-mini"}
     return json.dumps({**made, "choices": [choice], "usage": usage}).encode()
 
 

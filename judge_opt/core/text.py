@@ -30,4 +30,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def encodable(text: str) -> str:
     """The text with lone surrogates written as escapes: no model and no socket takes them."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

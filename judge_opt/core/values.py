@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from judge_opt.core.errors import DataError, TemplateError
@@ -165,7 +166,7 @@ class ValueType:
             raise ValueError(f"{text[:60]!r} is neither true nor false")
         if self.labels:
             for label in self.labels:
-                if text in (fold(label), fold(_WRAPPING.sub("", label)), fold(label.replace("_", " "))):
+                if text in _spellings(label):
                     return label
             raise ValueError(f"{text[:60]!r} is not one of {list(self.labels)}")
         if match := _OUT_OF.match(text):
@@ -303,3 +304,9 @@ def majority(values: Sequence[Value]) -> Value | None:
 def _key(value: Any) -> Any:
     """What stands for a value in a count; True and 1 are different votes."""
     return (type(value) is bool, value) if isinstance(value, (bool, int, float, str)) else repr(value)
+
+
+@lru_cache(4096)
+def _spellings(label: str) -> tuple[str, str, str]:
+    """How a reply may write a label, folded."""
+    return fold(label), fold(_WRAPPING.sub("", label)), fold(label.replace("_", " "))

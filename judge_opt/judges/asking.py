@@ -183,6 +183,8 @@ def read_answer(judge: "Judge", answer: Answer) -> Judgement:
     if isinstance(judged, Unscored):
         return judged
     odds = label_probabilities(answer.logprobs, judge.value_type) if answer.logprobs else None
+    if odds is None and (judge.rationale or judged.rationale is None):
+        return judged
     return replace(
         judged,
         rationale=judged.rationale if judge.rationale else None,

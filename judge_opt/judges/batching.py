@@ -37,7 +37,7 @@ def batch(
 ) -> list[Feedback]:
     """See `Judge.batch`."""
     groups = _groups(items, not_groups)
-    parts = [judge.parts(item) for item in items]
+    parts = _parts(judge, items, concurrency)
     vectors = _vectors(judge, parts)
     if concurrency > 1 and len(items) > 1 and _asks_on_loops(judge):
         return _on_a_loop(judge, parts, vectors, groups, concurrency, progress)
@@ -62,7 +62,7 @@ async def abatch(
     """In the current event loop; see `Judge.abatch`. After the first error nothing more is begun; what is in
     flight ends."""
     groups = _groups(items, not_groups)
-    parts = [judge.parts(item) for item in items]
+    parts = _parts(judge, items, concurrency)
     vectors = await asyncio.to_thread(_vectors, judge, parts)
     stop = threading.Event()
     token = cancelled.set(stop)
@@ -155,6 +155,18 @@ def _asks_on_loops(judge: "Judge") -> bool:
         return False
     lm = lm_of(judge)
     return isinstance(lm, SessionLM) and hasattr(lm.engine.backend, "acomplete")
+
+
+def _parts(judge: "Judge", items: Sequence[Any], concurrency: int) -> list[Parts | Unscored]:
+    if concurrency < 1:
+        raise UsageError(f"concurrency={concurrency} judges nothing.", "Give at least 1.")
+    parts = []
+    for index, item in enumerate(items):
+        try:
+            parts.append(judge.parts(item))
+        except UsageError as error:
+            raise UsageError(f"Item {index}: {error.message}", error.remedy) from None
+    return parts
 
 
 def _groups(items: Sequence[Any], not_groups: Sequence[str | None] | None) -> Sequence[str | None]:

@@ -43,6 +43,12 @@ class Feedback(dspy.Prediction):
     value: Value | None
     rationale: str | None
 
+    def __repr__(self) -> str:
+        if isinstance(self._result, Unscored):
+            return f"Feedback(name={self._name!r}, value=None, error={self.error!r})"
+        sure = "" if self.confidence is None else f", confidence={self.confidence:.3g}"
+        return f"Feedback(name={self._name!r}, value={self.value!r}{sure}, rationale={self.rationale!r})"
+
     @property
     def result(self) -> Judgement:
         return self._result

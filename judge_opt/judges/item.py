@@ -8,6 +8,7 @@ conversation. A whole `{{ trace }}` or `{{ conversation }}` is written as a view
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Unscored
 from judge_opt.judges.template import Template
 from judge_opt.labels.examples import FIELDS
@@ -35,10 +36,18 @@ def item_of(given: Any) -> dict[str, Any]:
 
     `session`, a sequence of traces, becomes `conversation`. Of a trace, what the caller did not give is
     taken: its inputs, outputs and expectations.
+
+    Raises:
+        UsageError: it is none of these.
     """
     if isinstance(given, Trace):
         given = {"trace": given}
     elif not isinstance(given, Mapping):
+        if not hasattr(given, "fields"):
+            raise UsageError(
+                f"An item cannot be of type {type(given).__name__}.",
+                'Give a mapping such as {"inputs": ..., "outputs": ...}, a Trace, or a labelled example.',
+            )
         given = given.fields
     item = {name: given[name] for name in FIELDS if given.get(name) is not None}
     if item.get("conversation") is None and given.get("session") is not None:

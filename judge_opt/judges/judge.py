@@ -28,6 +28,7 @@ from judge_opt.judges.calibration import Calibration
 from judge_opt.judges.calls import acall, call
 from judge_opt.judges.decide import decide
 from judge_opt.judges.distributions import distribution as distribution
+from judge_opt.judges.dspy_road import watched
 from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.item import Parts, parts_of
 from judge_opt.judges.options import AskOptions
@@ -63,6 +64,8 @@ class Judge(dspy.Module):
     kind = "judge"
     """How it is stored; see `judge_opt.judges.stored`."""
     source_type: SourceType = "LLM_JUDGE"
+    # dspy.Module's own looks at the name of every attribute, to warn of `judge.forward(...)`: a tenth of a call.
+    __getattribute__ = object.__getattribute__
 
     def __init__(
         self,
@@ -106,6 +109,20 @@ class Judge(dspy.Module):
     def instructions(self) -> str:
         """The template as it stands now, optimizers' rewriting included."""
         return cast(str, self.predict.signature.instructions)
+
+    def __call__(self, *args: Any, **item: Any) -> Feedback:
+        """`forward`, seen by DSPy's callbacks, usage tracker and traces where there are any."""
+        self._check_named(args)
+        if self.callbacks or watched():
+            return cast(Feedback, super().__call__(**item))
+        return self.forward(**item)
+
+    async def acall(self, *args: Any, **item: Any) -> Feedback:
+        """`aforward`, as `__call__`."""
+        self._check_named(args)
+        if self.callbacks or watched():
+            return cast(Feedback, await super().acall(**item))
+        return await self.aforward(**item)
 
     def forward(self, **item: Any) -> Feedback:
         """Judge one item: `judge(inputs=..., outputs=...)`. The fields that the template names are needed,
@@ -258,6 +275,11 @@ class Judge(dspy.Module):
         """The judge's own endpoint serves reflection and embeddings too, where they name its provider."""
         same = ModelURI.parse(uri).provider == ModelURI.parse(self.model).provider
         return self.base_url if same else None
+
+    def _check_named(self, args: Sequence[Any]) -> None:
+        if args:
+            fields = ", ".join(dict.fromkeys(f"{v.root}=..." for v in self.template.variables))
+            raise UsageError(f"{self.name!r} takes what it judges by name.", f"Call it as judge({fields}).")
 
     def _check_names(self, item: Mapping[str, Any]) -> None:
         unknown = [name for name in item if name not in FIELDS and name != "session"]

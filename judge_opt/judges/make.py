@@ -10,7 +10,7 @@ from judge_opt.judges.judge import Judge
 from judge_opt.judges.options import AskOptions
 from judge_opt.judges.template import Template
 from judge_opt.llm.local_models import DEFAULT_MODEL
-from judge_opt.llm.uri import ModelURI, endpoint_of
+from judge_opt.llm.uri import ModelURI, endpoint_of, read_address
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")
 
@@ -62,12 +62,13 @@ def make_judge(
         max_steps: the agent's bound.
 
     Raises:
-        UsageError: the name, the URI or a parameter is wrong.
+        UsageError: the name, the URI, the address or a parameter is wrong.
         TemplateError: the template or the value type is wrong.
     """
     check_name(name)
     uri = ModelURI.parse(model)
-    endpoint_of(uri, base_url)
+    if (address := endpoint_of(uri, base_url)) is not None:
+        read_address(address)
     value_type = ValueType.of(feedback_value_type)
     if value_type.kind == "text" and generate_rationale_first:
         raise TemplateError(

@@ -11,6 +11,7 @@ the name before, so that no DNS answer that changes gets around it.
 """
 
 import ipaddress
+import math
 import os
 import select
 import socket
@@ -20,16 +21,17 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import httptools
 
-from judge_opt.core.errors import UsageError
+from judge_opt.llm.uri import read_address
 
 LARGEST_REPLY = 32 * 1024 * 1024
 _LARGEST_HEAD = 256 * 1024
 _METADATA = frozenset({"100.100.100.200", "168.63.129.16", "fd00:ec2::254", "192.0.0.192"})
 KEPT = 512
+_RECEIVED = 16 * 1024
+_LONGEST_WAIT = 1e6
 
 
 class AddressRefusedError(OSError):
@@ -69,20 +71,9 @@ class Origin:
     """
 
     def __init__(self, base_url: str) -> None:
-        remedy = "Write it like http://localhost:8000/v1."
-        try:
-            parts = urlsplit(base_url.strip())
-            port = parts.port
-        except ValueError as error:
-            raise UsageError(f"base_url {base_url[:120]!r} is malformed ({error}).", remedy) from None
-        if parts.username or parts.password:
-            raise UsageError("base_url holds credentials.", "Put the key in the environment instead.")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise UsageError(f"base_url {base_url[:120]!r} is not an http(s) address.", remedy)
-        if any(ord(c) <= 32 or ord(c) == 127 for c in base_url.strip()):
-            raise UsageError(f"base_url {base_url[:120]!r} holds blanks.", remedy)
-        self.host = parts.hostname
-        self.port = port or (443 if parts.scheme == "https" else 80)
+        parts = read_address(base_url)
+        self.host = parts.hostname or ""
+        self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.path = parts.path.rstrip("/")
         shown = f"[{self.host}]" if ":" in self.host else self.host
         self.url = f"{parts.scheme}://{shown}:{self.port}{self.path}"
@@ -186,27 +177,58 @@ class _Connection:
             plain.settimeout(_left(deadline))
             tls = origin.tls
             self._socket = tls.wrap_socket(plain, server_hostname=origin.host) if tls else plain
+            # We wait ourselves: a socket with a timeout asks the system three times as often for the same.
+            self._socket.settimeout(0)
+            self._poll = select.poll()
+            self._poll.register(self._socket, select.POLLIN)
         except BaseException:
             plain.close()
             raise
 
     def exchange(self, message: bytes, deadline: float) -> tuple[HTTPReply, bool]:
         """Send, and read the answer. True where the connection can be used again."""
-        wire = self._socket
-        wire.settimeout(_left(deadline))
-        wire.sendall(message)
+        self._send(message, deadline)
         answer = Answer()
         while not answer.complete:
-            wire.settimeout(_left(deadline))
-            answer.feed(wire.recv(1 << 16))
+            answer.feed(self._receive(deadline))
         return answer.reply(), answer.keeps
 
     def is_alive(self) -> bool:
         """False where the server closed this idle connection, or sent what nobody asked for."""
-        return is_quiet(self._socket.fileno())
+        return not self._poll.poll(0)
 
     def close(self) -> None:
         self._socket.close()
+
+    def _send(self, message: bytes, deadline: float) -> None:
+        rest = memoryview(message)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(select.POLLOUT, deadline)
+            except ssl.SSLWantReadError:
+                self._wait(select.POLLIN, deadline)
+
+    def _receive(self, deadline: float) -> bytes:
+        """What has come; b"" where the peer has closed."""
+        if not isinstance(self._socket, ssl.SSLSocket):  # which can hold what it has decrypted already
+            self._wait(select.POLLIN, deadline)
+        while True:
+            try:
+                return self._socket.recv(_RECEIVED)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(select.POLLIN, deadline)
+            except ssl.SSLWantWriteError:
+                self._wait(select.POLLOUT, deadline)
+
+    def _wait(self, event: int, deadline: float) -> None:
+        poll = self._poll
+        if event != select.POLLIN:
+            poll = select.poll()
+            poll.register(self._socket, event)
+        if not poll.poll(math.ceil(min(_left(deadline), _LONGEST_WAIT) * 1000)):
+            raise TimeoutError("the deadline passed")
 
 
 class Answer:

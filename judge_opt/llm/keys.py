@@ -15,7 +15,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
 from json.encoder import encode_basestring_ascii
@@ -57,9 +57,18 @@ def current_repeat() -> int:
     return _repeat.get()
 
 
-@contextmanager
-def rollout(rollout_id: Any, candidates: int) -> Iterator[None]:
+def rollout(rollout_id: Any, candidates: int) -> AbstractContextManager[None]:
     """What one call of a dspy.LM asked for beside its prompt; see the module's docstring."""
+    if rollout_id is None and candidates <= 1 and _rollout.get() is None and _candidates.get() is None:
+        return _NOTHING_ASKED
+    return _asked_for(rollout_id, candidates)
+
+
+_NOTHING_ASKED = nullcontext()
+
+
+@contextmanager
+def _asked_for(rollout_id: Any, candidates: int) -> Iterator[None]:
     first = _rollout.set(rollout_id)
     second = _candidates.set(itertools.count() if candidates > 1 else None)
     try:
@@ -105,7 +114,7 @@ class Addresses:
             parts.append(b'"candidate":%d,' % candidate)
         parts += [
             b'"repeat":',
-            canonical_json(index),
+            b"%d" % index if type(index) is int else canonical_json(index),
             b',"request":',
             encode_basestring_ascii(asked).encode(),
         ]

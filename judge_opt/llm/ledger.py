@@ -1,6 +1,8 @@
 """What was asked of models, what it cost, and how it ended: one row a call."""
 
+import time
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +61,18 @@ class LedgerLine:
     usd: float
     unpriced: int
     seconds: float
+
+
+LEDGER_COLUMNS = (
+    "time", "run_id", "purpose", "model", "key", "cached", "answered", "prompt_tokens", "completion_tokens",
+    "usd", "seconds", "attempts", "outcome",
+)  # fmt: skip
+"""As the ledger's table names them, in the order of `ledger_values`."""
+
+
+def ledger_values(row: LedgerRow) -> tuple[Any, ...]:
+    """A row as it is stored, with the time of now."""
+    return (
+        time.time(), row.run_id, row.purpose, row.model, row.key, int(row.cached), row.answered,
+        row.prompt_tokens, row.completion_tokens, row.usd, row.seconds, row.attempts, row.outcome,
+    )  # fmt: skip

@@ -334,16 +334,30 @@ def _memo(*arguments: Any) -> bytes:
 
 _current: ContextVar[Session | None] = ContextVar("judge_opt_session", default=None)
 _default: list[Session] = []
+_in_use: list[Session] = []
+"""Those inside a `use_session` now: threads that Python starts know nothing of the context around them."""
 _default_lock = threading.Lock()
 
 
 def current_session() -> Session:
-    """The session of the surrounding `use_session`, or the process's default one, whose home is
-    JUDGE_OPT_HOME or `./.judge_opt`."""
+    """The session of the surrounding `use_session`. In a thread that was started without its context: the one
+    that is in use elsewhere in this process, so that no call slips past its budget and ledger. Where there is
+    none: the process's default one, whose home is JUDGE_OPT_HOME or `./.judge_opt`.
+
+    Raises:
+        UsageError: several sessions are in use, and this thread was told of none.
+    """
     session = _current.get()
     if session is not None:
         return session
     with _default_lock:
+        if _in_use:
+            if any(other is not _in_use[0] for other in _in_use):
+                raise UsageError(
+                    "Several sessions are in use, and this thread was told of none of them.",
+                    "Put `with use_session(session):` into the thread's function.",
+                )
+            return _in_use[0]
         if not _default:
             _default.append(Session(Path(os.environ.get("JUDGE_OPT_HOME") or ".judge_opt")))
         return _default[0]
@@ -351,9 +365,13 @@ def current_session() -> Session:
 
 @contextmanager
 def use_session(session: Session) -> Iterator[Session]:
-    """Make `session` the current one inside the block, also in threads that `map_threads` starts."""
+    """Make `session` the current one inside the block, also in threads and tasks that are started there."""
     token = _current.set(session)
+    with _default_lock:
+        _in_use.append(session)
     try:
         yield session
     finally:
         _current.reset(token)
+        with _default_lock:
+            _in_use.remove(session)

@@ -3,6 +3,8 @@
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import SplitResult, urlsplit
 
 from judge_opt.core.errors import UsageError
 
@@ -34,7 +36,11 @@ class ModelURI:
         """
         if not isinstance(text, str) or not text.strip():
             raise UsageError("A model URI must be a text such as 'openai:/gpt-4o-mini'.", _REMEDY)
-        text = text.strip()
+        return cls._read(text.strip())
+
+    @classmethod
+    @lru_cache(1024)
+    def _read(cls, text: str) -> "ModelURI":
         provider, separator, name = text.partition(":/")
         if not separator:
             provider, separator, name = text.partition("/")
@@ -87,3 +93,24 @@ def endpoint_of(uri: ModelURI, base_url: str | None) -> str | None:
         f"{uri}: no address is configured for {uri.provider!r}.",
         f"Set {first} to the address of an OpenAI-compatible server, up to /v1, or give base_url.",
     )
+
+
+def read_address(base_url: str) -> SplitResult:
+    """`http(s)://host[:port][/path]`, taken apart.
+
+    Raises:
+        UsageError: it is no such address, or holds credentials, a query or a fragment.
+    """
+    remedy = "Write it like http://localhost:8000/v1."
+    try:
+        parts = urlsplit(base_url.strip())
+        _ = parts.port
+    except ValueError as error:
+        raise UsageError(f"base_url {base_url[:120]!r} is malformed ({error}).", remedy) from None
+    if parts.username or parts.password:
+        raise UsageError("base_url holds credentials.", "Put the key in the environment instead.")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise UsageError(f"base_url {base_url[:120]!r} is not an http(s) address.", remedy)
+    if any(ord(c) <= 32 or ord(c) == 127 for c in base_url.strip()):
+        raise UsageError(f"base_url {base_url[:120]!r} holds blanks.", remedy)
+    return parts

@@ -110,7 +110,7 @@ def _response(body: Any, model: str, adaptations: tuple[lm15.Adaptation, ...]) -
     return lm15.Response(
         id=str(body["id"]) if body.get("id") else None,
         model=str(body.get("model") or model),
-        message=lm15.Message.assistant(_parts(message)),
+        message=lm15.Message("assistant", tuple(_parts(message))),
         finish_reason=_FINISH.get(str(choice.get("finish_reason")), "stop"),
         usage=_usage(body.get("usage")),
         logprobs=_logprobs(choice.get("logprobs")),

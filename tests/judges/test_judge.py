@@ -7,7 +7,7 @@ from pathlib import Path
 import dspy
 import pytest
 
-from judge_opt.core.errors import CredentialsError, IntegrityError
+from judge_opt.core.errors import CredentialsError, IntegrityError, UsageError
 from judge_opt.core.results import Scored, Unscored
 from judge_opt.core.values import categories
 from judge_opt.judges.make import make_judge
@@ -182,3 +182,51 @@ def test_labels_are_asked_for_as_a_schema_and_read_back(server):
     schema = server.requests[-1].body["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["verdict"]["enum"] == ["fine", "needs_work"]
     assert list(schema["properties"]) == ["verdict"]
+
+
+def test_what_is_judged_is_given_by_name(judge, server):
+    with pytest.raises(UsageError) as caught:
+        judge("Close the door, please.")
+    assert caught.value.remedy == "Call it as judge(outputs=...)."
+    assert server.completions == 0
+
+
+def test_a_feedback_says_what_it_is(judge, server):
+    assert repr(judge(outputs="please")) == "Feedback(name='polite', value=True, rationale='I looked.')"
+    server.script(*[Reply(text="MAYBE")] * 2)
+    assert "value=None, error=\"unparseable: no verdict in 'maybe'\"" in str(judge(outputs="Hm."))
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_an_item_of_the_wrong_kind_is_named_before_anything_is_asked(judge, server, concurrency):
+    with pytest.raises(UsageError, match=r"Item 1: .*str") as caught:
+        judge.batch([{"outputs": "please"}, "please"], concurrency=concurrency)
+    assert "mapping" in caught.value.remedy
+    with pytest.raises(UsageError, match="concurrency=0"):
+        judge.batch([{"outputs": "please"}], concurrency=0)
+    assert server.completions == 0
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:8000", "http://me:key@host/v1", "http://host:x/v1", "ftp://host"]
+)
+def test_an_address_is_checked_when_the_judge_is_made(address):
+    with pytest.raises(UsageError, match="base_url") as caught:
+        make_judge("x", "Is {{ outputs }} ok?", "openai:/any", base_url=address)
+    assert caught.value.remedy
+
+
+def test_dspy_sees_a_judge_where_it_looks(judge):
+    seen = []
+
+    class Watcher(dspy.utils.callback.BaseCallback):
+        def on_module_start(self, call_id, instance, inputs):
+            seen.append((type(instance).__name__, inputs))
+
+    with dspy.context(callbacks=[Watcher()]):
+        assert judge(outputs="please").value is True
+    assert seen[0][0] == "Judge"
+    judge.callbacks.append(Watcher())
+    before = len(seen)
+    assert judge(outputs="please, again").value is True
+    assert len(seen) > before

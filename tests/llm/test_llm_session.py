@@ -63,6 +63,30 @@ def test_options_that_do_not_fit(session):
         session.__class__(session.home, concurrency=0)
 
 
+def test_a_plain_thread_takes_the_session_that_is_in_use(tmp_path, monkeypatch):
+    monkeypatch.setattr("judge_opt.llm.session._default", [])
+    monkeypatch.setattr("judge_opt.llm.session._in_use", [])
+    found = []
+
+    def look():
+        try:
+            found.append(current_session())
+        except UsageError as error:
+            found.append(error)
+
+    def in_a_thread():
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        return found.pop()
+
+    with Session(tmp_path / "a") as one, Session(tmp_path / "b") as other, use_session(one), use_session(one):
+        assert in_a_thread() is one
+        with use_session(other):
+            assert "Several sessions" in str(in_a_thread())
+        assert in_a_thread() is one
+
+
 def test_the_current_session(session, tmp_path, monkeypatch):
     with use_session(session):
         assert current_session() is session
