@@ -230,7 +230,7 @@ def test_f3_no_server_and_no_such_host(url, ask, session):
 def test_f5_the_ledger_says_who_answered(ask, session, server):
     server.script(Reply(text="yes", model="cheaper"))
     assert ask(lm_of(session, server)).model == "cheaper"
-    with session.store._database() as db:
+    with session.store._database.use() as db:
         assert db.execute("SELECT model, answered FROM ledger").fetchall() == [("openai:/any", "cheaper")]
 
 

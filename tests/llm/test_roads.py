@@ -184,7 +184,7 @@ def test_the_loop_does_not_wait_for_the_disk(session, server):
     lm.ask(question("first"))
 
     async def beats():
-        with session.store._database(writing=True) as db:
+        with session.store._database.use(writing=True) as db:
             db.execute("BEGIN IMMEDIATE")
             task = asyncio.create_task(lm.aask(question("q")))
             steps = 0
