@@ -91,7 +91,7 @@ def equal_calls(port: int) -> int:
     with tempfile.TemporaryDirectory() as home, Session(Path(home)) as session:
         url = f"http://127.0.0.1:{port}/judge/v1"
         judge = make_judge(
-            "same", "Is {{ outputs }} right?", "openai:/any", feedback_value_type=str, base_url=url
+            "same", "Is {{ outputs }} right?", "openai:/gpt-4.1-mini", feedback_value_type=str, base_url=url
         )
 
         def one(_: int) -> None:
