@@ -93,7 +93,7 @@ def make_support_judge(server):
 
 
 def optimizer(**settings):
-    return MemAlign(embedder="openai:/embed", first_rows=10, trial_rows=20, race_rows=12, **settings)
+    return MemAlign(embedder="openai:/embed", first_rows=10, trial_calls=30, **settings)
 
 
 def traced_and_labelled(judge, issues, *, label=True):
