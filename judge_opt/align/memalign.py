@@ -473,7 +473,7 @@ class _Run:
             read=read,
         )
         if "fusion" not in chosen.parts or predictors is None:
-            return made
+            return replace(made, vote=None, head=None)
         made = fit_pool(replace(predictors, memory=made), chosen.own)
         assert made.fusion is not None
         for text in _weights_note(made.fusion.weights):

@@ -94,20 +94,6 @@ def distil(
     return _read(reply, [row.episode.id for row, _ in shown], limit, warnings)
 
 
-def balanced(rows: Sequence[Row]) -> list[Row]:
-    """Two rows that the judge got wrong for each that it got right, as long as both last; a row with an
-    expert's reason comes before one without."""
-    wrong = [r for r in rows if not (isinstance(r.judged, Scored) and r.judged.value == r.episode.gold)]
-    right = [r for r in rows if r not in wrong]
-    for side in (wrong, right):
-        side.sort(key=lambda r: (r.episode.rationale is None, r.episode.id))
-    out: list[Row] = []
-    while wrong or right:
-        out += wrong[:2] + right[:1]
-        wrong, right = wrong[2:], right[1:]
-    return out
-
-
 def _row_text(row: Row, value_type: ValueType) -> str:
     parts = [f"{name}: {value_text(value)[:_CHARS_PER_ROW]}" for name, value in row.episode.parts.items()]
     gold = value_type.text_of(row.episode.gold)
