@@ -98,6 +98,7 @@ def test_tasks_and_threads_share_a_batch(disk):
         for entry in entries:
             entry.future = loop.create_future()
             commits.commit_soon(entry)
+        assert await asyncio.to_thread(disk.begun.wait, 30)  # the first batch is closed: the thread waits
         threads, met = started(commits, "thread")
         await asyncio.to_thread(waiting, commits, 1)
         disk.free.set()
