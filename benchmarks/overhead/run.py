@@ -136,6 +136,7 @@ def main() -> None:
         ("dspy", "litellm", "httptools", "aiohttp", "orjson"),
         rival="mlflow 3.18.0",
         load_average=os.getloadavg()[0],
+        over_rival_at_its_cheapest=cheapest(rows),
     )
 
 
@@ -153,6 +154,13 @@ def row(name: str, repeats: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def cheapest(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """CPU of each of our arms over that of MLflow's judge in its cheaper arm."""
+    by_name = {one["arm"]: one["cpu_ms"] for one in rows if "arm" in one}
+    rival = min(cpu for name, cpu in by_name.items() if name.startswith("MLflow"))
+    return {name.removeprefix("judge_opt, "): round(by_name[name] / rival, 4) for name in OURS}
+
+
 def checks(rows: list[dict[str, Any]], bought: int) -> list[dict[str, Any]]:
     by_name = {one["arm"]: one for one in rows if "arm" in one}
     rival = min(one["cpu_ms"] for name, one in by_name.items() if name.startswith("MLflow"))
@@ -161,8 +169,9 @@ def checks(rows: list[dict[str, Any]], bought: int) -> list[dict[str, Any]]:
         cpu = by_name[name]["cpu_ms"]
         short = name.removeprefix("judge_opt, ")
         out.append(check(f"cpu_{short}", f"CPU ms a judgement, {short} (median)", cpu, "<=", 0.6))
-        what = f"CPU over that of MLflow's judge at its cheapest, {short} (medians)"
-        out.append(check(f"fifth_{short}", what, cpu / rival, "<=", 0.2))
+        same = by_name.get(f"MLflow judge, {short}", {}).get("cpu_ms", rival)
+        what = f"CPU over that of MLflow's judge on as many threads (in a loop: at its cheapest), {short} (medians)"
+        out.append(check(f"fifth_{short}", what, cpu / same, "<=", 0.2))
         what = f"connections beyond one a worker, {short}"
         out.append(check(f"connections_{short}", what, by_name[name]["connections"] - ARMS[name][1], "<=", 0))
     out.append(

@@ -16,6 +16,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ _METADATA = frozenset({"100.100.100.200", "168.63.129.16", "fd00:ec2::254", "192
 KEPT = 512
 _RECEIVED = 16 * 1024
 _LONGEST_WAIT = 1e6
+_TIMEVAL = struct.Struct("@ll").pack
+"""What the system takes for SO_RCVTIMEO: seconds and microseconds, not both 0."""
 
 
 class AddressRefusedError(OSError):
@@ -177,8 +180,10 @@ class _Connection:
             plain.settimeout(_left(deadline))
             tls = origin.tls
             self._socket = tls.wrap_socket(plain, server_hostname=origin.host) if tls else plain
-            # We wait ourselves: a socket with a timeout asks the system three times as often for the same.
-            self._socket.settimeout(0)
+            # A timeout of Python's asks the system three times as often for the same, and lets go of the lock
+            # of all threads each time. Plain sockets wait in the system (`_limit`), TLS in `_wait`.
+            self._plain = tls is None
+            self._socket.settimeout(None if self._plain else 0)
             self._poll = select.poll()
             self._poll.register(self._socket, select.POLLIN)
         except BaseException:
@@ -203,6 +208,8 @@ class _Connection:
     def _send(self, message: bytes, deadline: float) -> None:
         rest = memoryview(message)
         while rest:
+            if self._plain:
+                self._limit(socket.SO_SNDTIMEO, deadline)
             try:
                 rest = rest[self._socket.send(rest) :]
             except (BlockingIOError, ssl.SSLWantWriteError):
@@ -212,15 +219,20 @@ class _Connection:
 
     def _receive(self, deadline: float) -> bytes:
         """What has come; b"" where the peer has closed."""
-        if not isinstance(self._socket, ssl.SSLSocket):  # which can hold what it has decrypted already
-            self._wait(select.POLLIN, deadline)
         while True:
+            if self._plain:
+                self._limit(socket.SO_RCVTIMEO, deadline)
             try:
                 return self._socket.recv(_RECEIVED)
             except (BlockingIOError, ssl.SSLWantReadError):
                 self._wait(select.POLLIN, deadline)
             except ssl.SSLWantWriteError:
                 self._wait(select.POLLOUT, deadline)
+
+    def _limit(self, option: int, deadline: float) -> None:
+        """Let the system wait no longer than until `deadline`: then it says that it would block."""
+        seconds = min(_left(deadline), _LONGEST_WAIT)
+        self._socket.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL(int(seconds), int(seconds % 1 * 1e6) or 1))
 
     def _wait(self, event: int, deadline: float) -> None:
         poll = self._poll
