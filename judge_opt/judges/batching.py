@@ -16,6 +16,7 @@ from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Unscored
 from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.item import Parts
+from judge_opt.llm.engine import slots
 from judge_opt.llm.errors import is_fatal
 from judge_opt.llm.parallel import map_threads
 from judge_opt.llm.retry import cancelled
@@ -23,6 +24,9 @@ from judge_opt.memory.vectors import Vectors
 
 if TYPE_CHECKING:
     from judge_opt.judges.judge import Judge
+
+_AHEAD = 8
+"""One row for so many in flight is prepared, or stored, besides those that are in flight."""
 
 Progress = Callable[[int, int], None]
 """Called with (rows done, rows in all)."""
@@ -98,7 +102,12 @@ async def _judge_all(
                 failures[index] = error
                 stop.set()
 
-    await asyncio.gather(*[work() for _ in range(min(max(concurrency, 1), len(parts)))])
+    token = slots.set(asyncio.Semaphore(concurrency))
+    try:
+        ahead = concurrency // _AHEAD
+        await asyncio.gather(*[work() for _ in range(min(concurrency + ahead, len(parts)))])
+    finally:
+        slots.reset(token)
     if failures:
         raise failures[min(failures, key=lambda i: (not is_fatal(failures[i]), i))]
     return results

@@ -7,10 +7,12 @@ then fails to parse is booked all the same.
 """
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +26,7 @@ from judge_opt.llm.flight import Flights
 from judge_opt.llm.keys import DSPY_PARAMETERS, Addresses, most_usage
 from judge_opt.llm.ledger import LedgerRow
 from judge_opt.llm.purchase import Purchaser, Receipt
+from judge_opt.llm.retry import told_to_stop
 from judge_opt.llm.store import CallStore
 
 logger = logging.getLogger(__name__)
@@ -281,9 +284,12 @@ class AsyncEngine:
         engine, store = self.engine, self.engine.books.store
         receipt: Receipt[lm15.Response] = Receipt()
         try:
-            response = await engine.purchaser.abuy(
-                key, lambda: self._attempt(request), _usage_of, engine.most(request), receipt
-            )
+            async with slots.get() or _NO_LIMIT:
+                if told_to_stop():
+                    raise lm15.RateLimitError("stopped while waiting for a slot")
+                response = await engine.purchaser.abuy(
+                    key, lambda: self._attempt(request), _usage_of, engine.most(request), receipt
+                )
         except BaseException as error:
             if receipt.attempts:
                 row = engine.failed(key, receipt, error)
@@ -302,6 +308,11 @@ class AsyncEngine:
         return loop.run_in_executor(self.executor(), context.run, self.engine.backend.complete, request)
 
 
+slots: ContextVar[asyncio.Semaphore | None] = ContextVar("judge_opt_slots", default=None)
+"""Held by each purchase of the surrounding batch while it is bought, not while it is stored: the batch can send
+the next request while a reply is on its way to the disk."""
+
+_NO_LIMIT = contextlib.nullcontext()
 _NOT_COUNTED = lm15.Usage(input_tokens=0, output_tokens=0)
 
 
