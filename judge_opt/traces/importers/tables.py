@@ -39,9 +39,16 @@ def read_parquet(file: Path) -> Iterator[Found]:
     try:
         # With a buffer, pages come in one after the other instead of a whole row group at once; without
         # reading ahead, Arrow does not keep what it has read of a file of many row groups.
-        with pq.ParquetFile(
-            file, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True
-        ) as table:
+        # Its memory comes from the system, which gets it back: Arrow's own pool keeps what it once had.
+        usual = pa.default_memory_pool()
+        pa.set_memory_pool(pa.system_memory_pool())
+        try:
+            table = pq.ParquetFile(
+                file, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True
+            )
+        finally:
+            pa.set_memory_pool(usual)
+        with table:
             ours = MARK in (table.schema_arrow.metadata or {})
             rows = (
                 row for batch in table.iter_batches(BATCH, use_threads=False) for row in batch.to_pylist()
