@@ -136,6 +136,8 @@ if TYPE_CHECKING:
     from judge_opt.memory.episode_store import EpisodeStore
     from judge_opt.memory.episodic import EpisodicMemory
     from judge_opt.memory.vectors import ItemEmbedder
+    from judge_opt.prompts.prompt import Prompt
+    from judge_opt.prompts.registered import load_prompt, register_prompt, search_prompts, set_prompt_alias
     from judge_opt.registry.judges import delete_judge, get_judge, list_judges, list_versions
     from judge_opt.registry.judges import delete_judge as delete_scorer
     from judge_opt.registry.judges import get_judge as get_scorer
@@ -277,6 +279,7 @@ _HOMES = {
     "OTLPReceiver": "traces.otlp.receiver",
     "PII": "judges.checks",
     "PIIDetection": "judges.checks",
+    "Prompt": "prompts.prompt",
     "RaterReport": "validate.raters",
     "RegexMatch": "judges.checks",
     "Registry": "registry.registry",
@@ -368,6 +371,7 @@ _HOMES = {
     "load_evaluation": "evaluation.kept",
     "load_examples": "labels.importers",
     "load_judge": "judges.stored:read_judge",
+    "load_prompt": "prompts.registered",
     "log_assessment": "traces.fluent",
     "log_expectation": "traces.fluent",
     "log_feedback": "traces.fluent",
@@ -385,6 +389,7 @@ _HOMES = {
     "reads_of": "labels.held_out",
     "recorded_verdicts": "validate.recorded",
     "register_judge": "registry.judges:register",
+    "register_prompt": "prompts.registered",
     "render_conversation": "judges.conversation",
     "render_trace": "judges.trace_view",
     "retract": "traces.fluent",
@@ -392,8 +397,10 @@ _HOMES = {
     "run_audit": "validate.audits",
     "run_cases": "judges.builtin",
     "scale": "core.values",
+    "search_prompts": "prompts.registered",
     "search_traces": "traces.fluent",
     "session_examples": "judges.sessions",
+    "set_prompt_alias": "prompts.registered",
     "set_store": "traces.fluent",
     "set_trace_tag": "traces.fluent",
     "soft_scores": "validate.soft_labels",
@@ -494,6 +501,7 @@ __all__ = [
     "NotFound",
     "OTLPReceiver",
     "PIIDetection",
+    "Prompt",
     "RaterReport",
     "RegexMatch",
     "Registry",
@@ -585,6 +593,7 @@ __all__ = [
     "load_evaluation",
     "load_examples",
     "load_judge",
+    "load_prompt",
     "log_assessment",
     "log_expectation",
     "log_feedback",
@@ -602,6 +611,7 @@ __all__ = [
     "reads_of",
     "recorded_verdicts",
     "register_judge",
+    "register_prompt",
     "render_conversation",
     "render_trace",
     "retract",
@@ -609,8 +619,10 @@ __all__ = [
     "run_audit",
     "run_cases",
     "scale",
+    "search_prompts",
     "search_traces",
     "session_examples",
+    "set_prompt_alias",
     "set_store",
     "set_trace_tag",
     "soft_scores",

@@ -50,7 +50,7 @@ def register(
         the version; the latest one where the judge is the same as that.
     """
     state, blobs = dump_judge(judge)
-    where = _registry(home, registry)
+    where = registry_in(home, registry)
     version = where.register(
         KIND, name or judge.name, state, blobs, {"code": code_version(), **(lineage or {})}, tags
     )
@@ -82,7 +82,7 @@ def get_judge(
         NotFound, IntegrityError: never another version, and never the untouched judge, instead.
         UsageError: the version came from a bundle and names an address: see `judge_opt.judges.endpoints`.
     """
-    where = _registry(home, registry)
+    where = registry_in(home, registry)
     found, state, blobs = where.get(KIND, name, version)
     state = checked_endpoints(
         state,
@@ -95,12 +95,12 @@ def get_judge(
 
 def list_judges(*, home: Home = None, registry: Registry | None = None) -> list[Version]:
     """The latest version of every registered judge, by name."""
-    return _registry(home, registry).list(KIND)
+    return registry_in(home, registry).list(KIND)
 
 
 def list_versions(name: str, *, home: Home = None, registry: Registry | None = None) -> list[Version]:
     """Every version of a judge, the first first, with the tombstones of deleted ones; [] for no such judge."""
-    return _registry(home, registry).versions(KIND, name)
+    return registry_in(home, registry).versions(KIND, name)
 
 
 def delete_judge(
@@ -115,11 +115,12 @@ def delete_judge(
 ) -> Version:
     """Remove a version's content; its number is never given again, and loading it says who deleted it and
     why. See `Registry.delete`."""
-    where = _registry(home, registry)
+    where = registry_in(home, registry)
     return where.delete(KIND, name, version, reason=reason, by=by, force=force)
 
 
-def _registry(home: Home, registry: Registry | None) -> Registry:
+def registry_in(home: Home, registry: Registry | None) -> Registry:
+    """The registry that `home` and `registry` name; default: in the current store's database."""
     if registry is not None:
         return registry
     if home is not None:
