@@ -184,8 +184,16 @@ def main() -> None:
     gained = [r for r in rows if r["labels"] >= 100 and r["all"]["gained"]["low"] > 0]
     many = [r for r in rows if r["labels"] >= 100]
     checks = [
-        check("harm", "cells in which the aligned judge is surely worse than the untouched", len(worse), "==", 0),
-        check("gain", "share of cells of 100 and 200 labels that surely gain", len(gained) / len(many), ">=", 0.8),
+        check(
+            "harm", "cells in which the aligned judge is surely worse than the untouched", len(worse), "==", 0
+        ),
+        check(
+            "gain",
+            "share of cells of 100 and 200 labels that surely gain",
+            len(gained) / len(many),
+            ">=",
+            0.8,
+        ),
     ]
     for task in TASKS:
         same = [r for r in many if r["task"] == task]
@@ -196,7 +204,13 @@ def main() -> None:
         )
         ours = statistics.mean(r["all"]["kappa"]["value"] for r in same)
         checks.append(
-            check(f"text_{task}", f"kappa over the best text-only baseline, {task}, 100 and 200 labels", ours - best, ">=", 0)
+            check(
+                f"text_{task}",
+                f"kappa over the best text-only baseline, {task}, 100 and 200 labels",
+                ours - best,
+                ">=",
+                0,
+            )
         )
     write_results(
         HERE,

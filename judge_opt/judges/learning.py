@@ -1,5 +1,6 @@
 """What `Judge.align`, `load` and `example` do: what a judge learns, and what DSPy's optimizers are handed."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,11 @@ def align(judge: "Judge", labelled: Any, optimizer: Any, traces: Any, options: d
         raise UsageError(f"{judge.name!r} was given nothing to learn from.", "Pass labelled rows or traces.")
     from judge_opt.labels.stored import as_examples
 
+    if isinstance(labelled, str) or not isinstance(labelled, Iterable):
+        raise UsageError(
+            f"{judge.name!r} cannot learn from a {type(labelled).__name__}.",
+            "Pass a list of labelled rows (see judge_opt.load_examples) or traces.",
+        )
     labelled = list(labelled)
     if any(variable.root == "conversation" for variable in judge.template.variables) and any(
         isinstance(row, Trace) for row in labelled
@@ -46,17 +52,23 @@ def unalign(judge: "Judge", traces: Any, assessments: Any, rater: Any) -> "Judge
 
     if judge.memory is None:
         raise UsageError(f"{judge.name!r} has learned nothing from labels.", "Align it first.")
-    named = [_ids(traces), _ids(assessments), _ids(rater)]
+    named = [_ids(traces, "traces"), _ids(assessments, "assessments"), _ids(rater, "rater")]
     if not any(named):
         raise UsageError("Nothing to take back was named.", "Name traces, assessments or a rater.")
     return judge.with_memory(forget(judge.memory, traces=named[0], assessments=named[1], raters=named[2]))
 
 
-def _ids(given: Any) -> frozenset[str]:
+def _ids(given: Any, what: str) -> frozenset[str]:
     """Ids of one or several things that are ids or have one."""
     if given is None:
         return frozenset()
-    several = [given] if isinstance(given, str) or hasattr(given, "id") else list(given)
+    alone = isinstance(given, str) or hasattr(given, "id") or not isinstance(given, Iterable)
+    several = [given] if alone else list(given)
+    for one in several:
+        if not isinstance(one, str) and not hasattr(one, "id"):
+            raise UsageError(
+                f"{what}: a {type(one).__name__} is no id and has none.", "Pass ids, or objects with an id."
+            )
     return frozenset(one if isinstance(one, str) else str(one.id) for one in several)
 
 

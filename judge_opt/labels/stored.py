@@ -1,5 +1,6 @@
 """Labelled examples from the store: each trace once, with one vote a rater."""
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from judge_opt.traces.schema import LabelledTrace, Trace
 if TYPE_CHECKING:
     from judge_opt.traces.schema import SourceType
     from judge_opt.traces.store import Store
+
+logger = logging.getLogger(__name__)
 
 
 def labelled_examples(
@@ -44,7 +47,8 @@ def labelled_examples(
 
 def as_examples(given: Iterable[Any], name: str, value_type: ValueType | Any) -> list[LabelledExample]:
     """Labelled examples from what people hand to `align`: examples as they are, traces with their
-    assessments (as `search_traces` returns them), or a mixture.
+    assessments (as `search_traces` returns them), or a mixture. A warning is logged where traces are passed
+    over that people labelled under other names only.
 
     Raises:
         UsageError: an element is neither.
@@ -54,6 +58,7 @@ def as_examples(given: Iterable[Any], name: str, value_type: ValueType | Any) ->
     rows = list(given)
     examples: list[LabelledExample] = []
     names: set[str] = set()
+    others = 0
     for row in rows:
         if isinstance(row, LabelledExample):
             examples.append(row)
@@ -68,12 +73,22 @@ def as_examples(given: Iterable[Any], name: str, value_type: ValueType | Any) ->
         words = tuple(a for a in people if a.kind == "expectation" or a.name == name)
         if any(a.kind == "feedback" for a in words):
             examples.append(_example(LabelledTrace(row, words), allowed))
+        else:
+            others += any(a.kind == "feedback" for a in people)
     if rows and not examples:
         listed = ", ".join(map(repr, sorted(names))) or "none"
         raise DataError(
             f"None of {len(rows)} traces has a label of a person called {name!r}; names found: {listed}."
             f"{nearest(name, names)}",
             f"Label traces under the judge's name {name!r}, and read them again with search_traces.",
+        )
+    if others:
+        logger.warning(
+            "%d of %d traces have no label called %r, but others, and are passed over; names found: %s.",
+            others,
+            len(rows),
+            name,
+            ", ".join(map(repr, sorted(names - {name}))),
         )
     return examples
 

@@ -232,7 +232,9 @@ class _Connection:
     def _limit(self, option: int, deadline: float) -> None:
         """Let the system wait no longer than until `deadline`: then it says that it would block."""
         seconds = min(_left(deadline), _LONGEST_WAIT)
-        self._socket.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL(int(seconds), int(seconds % 1 * 1e6) or 1))
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, option, _TIMEVAL(int(seconds), int(seconds % 1 * 1e6) or 1)
+        )
 
     def _wait(self, event: int, deadline: float) -> None:
         poll = self._poll

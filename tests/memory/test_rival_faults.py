@@ -1,4 +1,5 @@
-"""What the rival's episodic memory gets wrong, by the numbers of the list of its faults; here each is right."""
+"""What the rival's episodic memory gets wrong, by the numbers of the list of its faults (docs/memory.md); here each is
+right. Its alignment: tests/align/test_rival_faults_of_alignment.py."""
 
 import json
 from dataclasses import dataclass
