@@ -40,6 +40,11 @@ COMMANDS = (
     "registry delete",
     "registry export",
     "registry import",
+    "memory show",
+    "memory edit",
+    "memory pin",
+    "memory retire",
+    "memory forget",
     "doctor",
     "serve-model",
 )

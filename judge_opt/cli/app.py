@@ -15,6 +15,7 @@ from judge_opt.cli import (
     evaluate,
     judge,
     label,
+    memory,
     output,
     power,
     queue,
@@ -54,6 +55,7 @@ app.command("power")(power.power)
 app.command("report")(report.report)
 app.command("runs")(runs.runs)
 app.add_typer(registry.app, name="registry")
+app.add_typer(memory.app, name="memory")
 app.add_typer(trace.app, name="trace")
 app.command("doctor")(doctor.doctor)
 app.command("serve-model")(serve_model.serve_model)

@@ -46,7 +46,7 @@ def list_(
                     ", ".join(v.aliases),
                     f"{v.created:%Y-%m-%d %H:%M}",
                     v.content_hash[:12],
-                    str(v.lineage.get("run_id", "")),
+                    _origin(v),
                 ]
                 for v in found
             ],
@@ -155,7 +155,7 @@ def delete(
             f"{judge[:80]!r} names no version to delete.", "Write NAME/3: one version, by number."
         )
     version = _existing(home, name).delete(
-        KIND, name, int(wanted), reason=reason, by=by or _user(), force=force
+        KIND, name, int(wanted), reason=reason, by=by or user_name(), force=force
     )
     if as_json:
         output.emit(_json(version))
@@ -206,7 +206,8 @@ def import_(
     return EXIT_OK
 
 
-def _user() -> str | None:
+def user_name() -> str | None:
+    """Of whoever runs this; None where the system does not know."""
     import getpass
 
     try:
@@ -249,6 +250,20 @@ def _json(version: "Version") -> dict[str, Any]:
     }
 
 
+def _origin(version: "Version") -> str:
+    """The run that a version came from, or the version that it was changed from."""
+    change, parent = version.lineage.get("change") or {}, version.lineage.get("parent") or {}
+    if change and parent:
+        return f"{change.get('what')} of {version.name}/{parent.get('version')}"
+    return str(version.lineage.get("run_id", ""))
+
+
+def _change(version: "Version") -> str:
+    change = version.lineage["change"]
+    by = f" by {change['by']}" if change.get("by") else ""
+    return f"{_origin(version)}{by}: {change.get('reason')}"
+
+
 def _lines(version: "Version", state: dict[str, Any], blobs: dict[str, bytes]) -> list[str]:
     memory = state.get("memory") or {}
     guidelines = [g for g in memory.get("guidelines", []) if g.get("state") == "active"]
@@ -260,6 +275,7 @@ def _lines(version: "Version", state: dict[str, Any], blobs: dict[str, bytes]) -
         ("created", f"{version.created:%Y-%m-%d %H:%M} UTC"),
         ("hash", version.content_hash),
         ("model", state["model"]),
+        *([("change", _change(version))] if version.lineage.get("change") else []),
         ("run", str(version.lineage.get("run_id", "not known"))),
         ("proof", str(validation.get("headline", "none stored"))),
         ("blobs", ", ".join(f"{key} ({len(data)} bytes)" for key, data in blobs.items()) or "none"),
