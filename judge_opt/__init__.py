@@ -136,8 +136,12 @@ if TYPE_CHECKING:
     from judge_opt.memory.episode_store import EpisodeStore
     from judge_opt.memory.episodic import EpisodicMemory
     from judge_opt.memory.vectors import ItemEmbedder
+    from judge_opt.prompts.guard import Guard
+    from judge_opt.prompts.objectives import Objective
+    from judge_opt.prompts.optimize import optimize_prompts
     from judge_opt.prompts.prompt import Prompt
     from judge_opt.prompts.registered import load_prompt, register_prompt, search_prompts, set_prompt_alias
+    from judge_opt.prompts.result import PromptResult
     from judge_opt.registry.judges import delete_judge, get_judge, list_judges, list_versions
     from judge_opt.registry.judges import delete_judge as delete_scorer
     from judge_opt.registry.judges import get_judge as get_scorer
@@ -244,6 +248,7 @@ _HOMES = {
     "Fluency": "judges.builtin",
     "Forecast": "evaluation.outlook",
     "GEPA": "align.gepa",
+    "Guard": "prompts.guard",
     "Guidelines": "judges.builtin",
     "HeldOutRead": "labels.held_out",
     "ImportReport": "traces.importers.report",
@@ -277,9 +282,11 @@ _HOMES = {
     "NoOp": "align.noop",
     "NotFound": "core.errors",
     "OTLPReceiver": "traces.otlp.receiver",
+    "Objective": "prompts.objectives",
     "PII": "judges.checks",
     "PIIDetection": "judges.checks",
     "Prompt": "prompts.prompt",
+    "PromptResult": "prompts.result",
     "RaterReport": "validate.raters",
     "RegexMatch": "judges.checks",
     "Registry": "registry.registry",
@@ -381,6 +388,7 @@ _HOMES = {
     "make_scorer_ensemble": "judges.jury",
     "make_split": "labels.splits",
     "margin_test": "validate.equivalence",
+    "optimize_prompts": "prompts.optimize",
     "ordered": "core.values",
     "override_feedback": "traces.fluent",
     "plan_audit": "validate.audits",
@@ -468,6 +476,7 @@ __all__ = [
     "Feedback",
     "Fluency",
     "Forecast",
+    "Guard",
     "Guidelines",
     "HeldOutRead",
     "ImportReport",
@@ -500,8 +509,10 @@ __all__ = [
     "NoOp",
     "NotFound",
     "OTLPReceiver",
+    "Objective",
     "PIIDetection",
     "Prompt",
+    "PromptResult",
     "RaterReport",
     "RegexMatch",
     "Registry",
@@ -603,6 +614,7 @@ __all__ = [
     "make_scorer_ensemble",
     "make_split",
     "margin_test",
+    "optimize_prompts",
     "ordered",
     "override_feedback",
     "plan_audit",

@@ -157,15 +157,16 @@ class AlignmentResult:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in an alignment, once what was in flight has ended and is stored. Still a KeyboardInterrupt:
-    a program that does not expect it stops as it would.
+    """Ctrl-C in an alignment, or an optimization of prompts, once what was in flight has ended and is stored.
+    Still a KeyboardInterrupt: a program that does not expect it stops as it would.
 
     Attributes:
-        so_far: the best result until then; None where there was none that could be trusted.
+        so_far: the best result until then, an `AlignmentResult` or a `PromptResult`; None where there was none
+            that could be trusted.
         how: how to go on, in one line.
     """
 
-    def __init__(self, how: str, so_far: AlignmentResult | None = None) -> None:
+    def __init__(self, how: str, so_far: Any = None) -> None:
         super().__init__(how)
         self.how = how
         self.so_far = so_far

@@ -12,11 +12,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from dspy.lm15 import Config, Message, Request
 
 from judge_opt.align.running import Alignment
+from judge_opt.align.work import Work
 from judge_opt.core.results import Judgement, Scored
 from judge_opt.core.text import encodable, fold, printable
 from judge_opt.core.values import ValueType
@@ -108,44 +110,60 @@ class Reflector:
         max_tokens: int,
         number: int,
     ) -> str | None:
-        told = self.run.tell("reflect")
-        told(0, 1)
-        schema = {
-            "type": "object",
-            "properties": wanted,
-            "required": list(wanted),
-            "additionalProperties": False,
-        }
         values |= {"instructions": text.strip(), "labels": self.judge.value_type.describe()}
-        try:
-            response = self.lm(
-                Request(
-                    model=self.lm.model,
-                    messages=(Message.user(encodable(fill(prompt, values))),),
-                    config=Config(
-                        max_tokens=max_tokens,
-                        temperature=self.lm.kwargs.get("temperature"),
-                        seed=(1_000_003 * self.run.seed + number) % 2**31,
-                        response_format={
-                            "type": "json_schema",
-                            "name": prompt,
-                            "schema": schema,
-                            "strict": True,
-                        },
-                    ),
-                )
-            )
-        except Exception as error:
-            if is_fatal(error):
-                raise
-            self.run.warn(f"a reflection call failed ({str(error).splitlines()[0][:120]})")
-            return None
-        told(1, 1)
-        return response.message.text or ""
+        return ask(self.run, self.lm, fill(prompt, values), prompt, wanted, max_tokens, number)
 
     def _rows(self, records: Sequence[Record]) -> str:
         shown = [record_text(n, record, self.judge) for n, record in enumerate(records, start=1)]
         return "\n\n".join(shown)
+
+
+def ask(
+    run: Work, lm: Any, text: str, name: str, wanted: dict[str, Any], max_tokens: int, number: int
+) -> str | None:
+    """The reflection model's reply to `text`; None, with a warning, where this one call failed.
+
+    Args:
+        lm: the session's, with its temperature.
+        name: of the form of the reply, `wanted` its JSON properties, all required.
+        number: of the proposal: equal prompts are drawn anew.
+
+    Raises:
+        JudgeOptError: the endpoint cannot be used at all.
+    """
+    told = run.tell("reflect")
+    told(0, 1)
+    schema = {
+        "type": "object",
+        "properties": wanted,
+        "required": list(wanted),
+        "additionalProperties": False,
+    }
+    try:
+        response = lm(
+            Request(
+                model=lm.model,
+                messages=(Message.user(encodable(text)),),
+                config=Config(
+                    max_tokens=max_tokens,
+                    temperature=lm.kwargs.get("temperature"),
+                    seed=(1_000_003 * run.seed + number) % 2**31,
+                    response_format={
+                        "type": "json_schema",
+                        "name": name,
+                        "schema": schema,
+                        "strict": True,
+                    },
+                ),
+            )
+        )
+    except Exception as error:
+        if is_fatal(error):
+            raise
+        run.warn(f"a reflection call failed ({str(error).splitlines()[0][:120]})")
+        return None
+    told(1, 1)
+    return response.message.text or ""
 
 
 def record_text(number: int, record: Record, judge: Judge) -> str:
@@ -195,9 +213,11 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]} ... (cut)"
 
 
-def fill(name: str, values: dict[str, str]) -> str:
-    """A prompt file with its slots filled in one pass: slots inside values stay what they are."""
-    text = files("judge_opt.align").joinpath(f"prompts/{name}.md").read_text(encoding="utf-8")
+def fill(name: str, values: dict[str, str], folder: Traversable | None = None) -> str:
+    """A prompt file (of `folder`; default: ours) with its slots filled in one pass: slots inside values stay
+    what they are."""
+    where = files("judge_opt.align").joinpath("prompts") if folder is None else folder
+    text = where.joinpath(f"{name}.md").read_text(encoding="utf-8")
     return _SLOT.sub(lambda match: values.get(match[1], match[0]), text)
 
 

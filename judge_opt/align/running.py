@@ -11,43 +11,25 @@ has a name that is the same for the same work, so that a stopped alignment that 
 was, and Ctrl-C ends in an `Interrupted` that carries the best so far.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from judge_opt.align.contract import AlignmentResult, Callback, CandidateResult, Event, Interrupted
+from judge_opt.align.contract import AlignmentResult, Callback, CandidateResult, Interrupted
 from judge_opt.align.lineage import lineage_of, name_of
 from judge_opt.align.rows import check_training
+from judge_opt.align.work import Work
 from judge_opt.core.errors import DataError, ModelError
 from judge_opt.core.results import Judgement, Scored, Unscored
 from judge_opt.core.text import printable
 from judge_opt.judges.judge import Judge
 from judge_opt.labels.examples import LabelledExample
 from judge_opt.llm.budget import Budget
-from judge_opt.llm.engine import CallEvent
-from judge_opt.llm.session import Session, current_session, use_session
+from judge_opt.llm.session import use_session
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What an alignment asked.
-
-    Attributes:
-        asked: model calls that were answered, those from the cache included. The same after a resume, at any
-            concurrency, and whatever the cache held before: what an optimizer may plan by.
-        bought: those of them that were sent.
-        tokens, usd: of what was bought; `usd` without calls whose price is not known.
-    """
-
-    asked: int = 0
-    bought: int = 0
-    tokens: int = 0
-    usd: float = 0.0
-
-
-class Alignment:
+class Alignment(Work):
     """Made by `alignment`.
 
     Attributes:
@@ -69,22 +51,10 @@ class Alignment:
         self.judge_given = judge
         self.train = tuple(train)
         self.valid = tuple(valid or ())
-        self.seed = seed
-        self.budget = budget
         self.lineage = lineage_of(optimizer, judge, train, valid, seed)
-        self.session: Session = current_session().part(name_of(self.lineage), budget, self._hear)
-        self._callbacks = tuple(callbacks)
-        self._lock = threading.Lock()
-        self._spent = Spent()
-        self._warnings: list[str] = []
+        super().__init__(name_of(self.lineage), budget, seed, callbacks)
         self._candidates: list[CandidateResult] = []
         self._so_far: AlignmentResult | None = None
-        lines = [line for line in self.session.ledger() if line.purpose != "embed"]
-        self._before = Spent(
-            bought=sum(line.calls for line in lines),
-            tokens=sum(line.prompt_tokens + line.completion_tokens for line in lines),
-            usd=sum(line.usd for line in lines),
-        )
 
     # -- rows and judgements -------------------------------------------------------------------------------
 
@@ -139,53 +109,6 @@ class Alignment:
             )
         return said
 
-    # -- budget and progress -------------------------------------------------------------------------------
-
-    @property
-    def spent(self) -> Spent:
-        """So far, in this process; by replaying the cache a resumed alignment comes to the same `asked`."""
-        with self._lock:
-            return self._spent
-
-    def left(self) -> int | None:
-        """Calls that the budget still allows, counted by what was asked and not by what was bought, so that
-        the same alignment makes the same plan whether or not it was stopped before. None: no limit."""
-        limit = None if self.budget is None else self.budget.calls
-        return None if limit is None else max(0, limit - self.spent.asked)
-
-    @property
-    def refused(self) -> bool:
-        """The budget has refused a call: for code around optimizers that keep errors to themselves."""
-        return self.session.budget is not None and self.session.budget.refused
-
-    def affords(self, calls: int) -> bool:
-        """True where the budget allows that many more calls."""
-        left = self.left()
-        return left is None or calls <= left
-
-    def tell(self, phase: str) -> Callable[[int, int], None]:
-        """A function of (done, total) that passes progress of `phase` on to the callbacks."""
-
-        def told(done: int, total: int) -> None:
-            spent, before = self.spent, self._before
-            event = Event(
-                phase,
-                done,
-                total,
-                before.bought + spent.bought,
-                before.tokens + spent.tokens,
-                before.usd + spent.usd,
-            )
-            for callback in self._callbacks:
-                callback(event)
-
-        return told
-
-    def warn(self, text: str) -> None:
-        """For the result's warnings; each once."""
-        if text not in self._warnings:
-            self._warnings.append(text)
-
     def tried(self, candidate: CandidateResult) -> None:
         """A judge that was tried, for the result."""
         self._candidates.append(candidate)
@@ -233,25 +156,13 @@ class Alignment:
 
     def interrupted(self) -> Interrupted:
         """What Ctrl-C becomes."""
-        spent = self._before.bought + self.spent.bought
+        spent = self.bought
         best = "the best judge so far is in `so_far`; " if self._so_far is not None else ""
         how = (
             f"Stopped: {spent} calls of this alignment are bought and kept; {best}run it again with the same "
             "rows, settings and seed to go on."
         )
         return Interrupted(how, self._so_far)
-
-    def _hear(self, event: CallEvent) -> None:
-        if event.purpose == "embed":
-            return
-        tokens = (event.usage.input_tokens or 0) + (event.usage.output_tokens or 0)
-        with self._lock:
-            was = self._spent
-            if event.cached:
-                self._spent = replace(was, asked=was.asked + 1)
-            else:
-                usd = was.usd + (event.usd or 0.0)
-                self._spent = Spent(was.asked + 1, was.bought + 1, was.tokens + tokens, usd)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from judge_opt.core.errors import BudgetExceeded, DataError, IntegrityError, Mod
 from judge_opt.evaluation.plain import plain
 from judge_opt.evaluation.rows import Row
 from judge_opt.llm.errors import is_fatal, unwrap
+from judge_opt.llm.session import calls_for
 from judge_opt.traces.recorder import settings, update_current_trace
 from judge_opt.traces.schema import MAX_NAME
 from judge_opt.traces.tracing import start_span
@@ -102,8 +103,9 @@ class Agent:
 
     def _call(self, row: Row) -> Any:
         inputs = row.fields.get("inputs")
-        made = self.function(**inputs) if isinstance(inputs, Mapping) else self.function(inputs)
-        return self._awaited(made) if inspect.isawaitable(made) else made
+        with calls_for("agent"):
+            made = self.function(**inputs) if isinstance(inputs, Mapping) else self.function(inputs)
+            return self._awaited(made) if inspect.isawaitable(made) else made
 
     def close(self) -> None:
         """End the event loop, if there was one."""

@@ -9,12 +9,13 @@ then fails to parse is booked all the same.
 import asyncio
 import contextlib
 import contextvars
+import copy
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dspy import lm15
 from dspy._vendor.lm15.serde import response_from_dict, response_to_dict
@@ -28,6 +29,9 @@ from judge_opt.llm.ledger import LedgerRow
 from judge_opt.llm.purchase import Purchaser, Receipt
 from judge_opt.llm.retry import told_to_stop
 from judge_opt.llm.store import CallStore
+
+if TYPE_CHECKING:
+    from judge_opt.llm.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +147,21 @@ class Engine:
         from judge_opt.llm.session import current_session
 
         return current_session().engine(**state)
+
+    def within(self, session: "Session", purpose: str) -> "Engine":
+        """An engine on the same wire that books in `session` and keeps to its budget."""
+        purchaser = copy.copy(self.purchaser)
+        purchaser.budget = session.budget
+        return Engine(
+            self.model,
+            purpose,
+            self.backend,
+            purchaser,
+            self.flights,
+            Books(session.store, session.run_id, session.tell),
+            {**self.state, "purpose": purpose},
+            self.extra,
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Engine":
         return self

@@ -1,7 +1,7 @@
 """The dspy.LM that a session hands out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dspy
 from dspy import lm15
@@ -9,6 +9,9 @@ from dspy.clients.lm import _is_openai_reasoning_model
 
 from judge_opt.llm.direct import Drafts
 from judge_opt.llm.keys import rollout
+
+if TYPE_CHECKING:
+    from judge_opt.llm.session import Session
 
 
 class SessionLM(dspy.LM):
@@ -69,6 +72,15 @@ class SessionLM(dspy.LM):
         """
         copied: SessionLM = super().copy(**kwargs)
         return copied
+
+    def within(self, session: "Session", purpose: str) -> "SessionLM":
+        """This LM at the same endpoint, with its calls in `session`'s ledger and budget, booked as `purpose`."""
+        from judge_opt.llm.engine import AsyncEngine
+
+        engine = self.engine.within(session, purpose)
+        other = self.copy()
+        other._engine_spec, other._async_engine_spec = engine, AsyncEngine(engine, session.executor)
+        return other
 
     def __call__(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
         with rollout(*self._sampling(kwargs)):

@@ -10,7 +10,7 @@ One call store serves all runs in a folder: what one run bought, no later run bu
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -76,6 +76,7 @@ class Session:
         self._lms: dict[bytes, dspy.LM] = {}
         self._embedders: dict[bytes, Embedder] = {}
         self._executor: ThreadPoolExecutor | None = None
+        self._whole: Session | None = None
         if budget is not None and run_id:
             lines = self.store.summary(run_id)
             tokens = sum(line.prompt_tokens + line.completion_tokens for line in lines)
@@ -112,13 +113,14 @@ class Session:
             events=tell_all if told else None,
         )
         part._limiters = self._limiters
+        part._whole = self
         return part
 
     def lm(
         self,
         uri: str,
         *,
-        purpose: str = "judge",
+        purpose: str | None = None,
         base_url: str | None = None,
         temperature: float | None = 0.0,
         max_tokens: int | None = 512,
@@ -131,7 +133,8 @@ class Session:
 
         Args:
             uri: `provider:/name`.
-            purpose: what its calls are for, in the ledger: judge, reflect, agent, ...
+            purpose: what its calls are for, in the ledger: judge, reflect, agent, ... None: "agent" in an agent
+                that we run, else "judge".
             base_url: an OpenAI-compatible endpoint; None for the provider's own, or for the one that is
                 configured for `gateway:/`, `endpoints:/` and `openai-compatible:/` (see `uri.endpoint_of`).
             temperature, max_tokens, seed: sampling; None leaves the endpoint's default.
@@ -150,6 +153,7 @@ class Session:
         from judge_opt.llm.keys import DSPY_PARAMETERS
         from judge_opt.llm.lm import SessionLM, sampling
 
+        purpose = purpose or _purpose.get()
         address = endpoint_of(ModelURI.parse(uri), base_url)
         key = _memo(uri, purpose, address, temperature, max_tokens, seed, extra_headers, options, params)
         with self._lock:
@@ -285,6 +289,15 @@ class Session:
         if self.events is not None:
             self.events(event)
 
+    def _contains(self, others: "Iterable[Session]") -> bool:
+        """True where each of the others is this session, or one that it is a part of."""
+        chain: list[Session] = []
+        one: Session | None = self
+        while one is not None:
+            chain.append(one)
+            one = one._whole
+        return all(any(other is link for link in chain) for other in others)
+
     def _door(
         self,
         uri: str,
@@ -332,6 +345,19 @@ def _memo(*arguments: Any) -> bytes:
     return orjson.dumps(arguments, default=_plain, option=orjson.OPT_SORT_KEYS)
 
 
+_purpose: ContextVar[str] = ContextVar("judge_opt_purpose", default="judge")
+
+
+@contextmanager
+def calls_for(purpose: str) -> Iterator[None]:
+    """What models that are asked for inside the block are for, where nobody says."""
+    token = _purpose.set(purpose)
+    try:
+        yield
+    finally:
+        _purpose.reset(token)
+
+
 _current: ContextVar[Session | None] = ContextVar("judge_opt_session", default=None)
 _default: list[Session] = []
 _in_use: list[Session] = []
@@ -341,8 +367,8 @@ _default_lock = threading.Lock()
 
 def current_session() -> Session:
     """The session of the surrounding `use_session`. In a thread that was started without its context: the one
-    that is in use elsewhere in this process, so that no call slips past its budget and ledger. Where there is
-    none: the process's default one, whose home is JUDGE_OPT_HOME or `./.judge_opt`.
+    that is in use elsewhere in this process (a part before its whole), so that no call slips past its budget and
+    ledger. Where there is none: the process's default one, whose home is JUDGE_OPT_HOME or `./.judge_opt`.
 
     Raises:
         UsageError: several sessions are in use, and this thread was told of none.
@@ -352,12 +378,13 @@ def current_session() -> Session:
         return session
     with _default_lock:
         if _in_use:
-            if any(other is not _in_use[0] for other in _in_use):
+            innermost = next((one for one in _in_use if one._contains(_in_use)), None)
+            if innermost is None:
                 raise UsageError(
                     "Several sessions are in use, and this thread was told of none of them.",
                     "Put `with use_session(session):` into the thread's function.",
                 )
-            return _in_use[0]
+            return innermost
         if not _default:
             _default.append(Session(Path(os.environ.get("JUDGE_OPT_HOME") or ".judge_opt")))
         return _default[0]

@@ -16,6 +16,9 @@ optimized against sees it too. See docs/prompts.md.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from judge_opt.prompts.guard import Guard, GuardReport
+    from judge_opt.prompts.objectives import Objective
+    from judge_opt.prompts.optimize import optimize_prompts
     from judge_opt.prompts.prompt import Prompt
     from judge_opt.prompts.registered import (
         delete_prompt_alias,
@@ -27,13 +30,19 @@ if TYPE_CHECKING:
         set_prompt_alias,
         set_prompt_tag,
     )
+    from judge_opt.prompts.result import PromptResult
 
 _HOMES = {
+    "Guard": "guard",
+    "GuardReport": "guard",
+    "Objective": "objectives",
     "Prompt": "prompt",
+    "PromptResult": "result",
     "delete_prompt_alias": "registered",
     "diff_prompts": "registered",
     "list_prompt_versions": "registered",
     "load_prompt": "registered",
+    "optimize_prompts": "optimize",
     "register_prompt": "registered",
     "search_prompts": "registered",
     "set_prompt_alias": "registered",
@@ -41,11 +50,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "Guard",
+    "GuardReport",
+    "Objective",
     "Prompt",
+    "PromptResult",
     "delete_prompt_alias",
     "diff_prompts",
     "list_prompt_versions",
     "load_prompt",
+    "optimize_prompts",
     "register_prompt",
     "search_prompts",
     "set_prompt_alias",

@@ -3,13 +3,14 @@
     loading = Loading()
     with use_loading(loading):                  # the seed: what is loaded is noted
         agent(question="...")
-    with use_loading(loading.with_texts(...)):  # a candidate
+    with use_loading(loading.with_templates({...})):  # a candidate
         agent(question="...")
 
 It holds inside the block, in tasks and in the threads that carry the context along; in threads that an agent
 starts itself too, as long as one candidate runs at a time in this process.
 """
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class Loading:
         self.templates = dict(templates or {})
         self._pinned: dict[Reference, Prompt] = {} if pinned is None else pinned
         self._lock = threading.Lock()
+        self.context = contextvars.copy_context()
 
     @property
     def prompts(self) -> dict[str, Prompt]:
@@ -72,21 +74,36 @@ _lock = threading.Lock()
 
 
 def seen(reference: Reference, find: Callable[[], Prompt]) -> Prompt:
-    """What `load_prompt` gives: through the `Loading` at work, where there is one.
+    """What `load_prompt` gives: through the `Loading` at work, where there is one. A thread that an agent started
+    finds it in the store that the optimization was started with. Raises as `_at_work`."""
+    loading = _at_work()
+    if loading is None:
+        return find()
+    if _current.get() is None:
+        return loading.load(reference, lambda: loading.context.copy().run(find))
+    return loading.load(reference, find)
 
-    Raises:
-        UsageError: several are at work, and this thread was told of none.
+
+def shown(prompt: Prompt) -> Prompt:
+    """A prompt that was loaded at any time, as the `Loading` at work has it. Raises as `_at_work`."""
+    loading = _at_work()
+    return prompt if loading is None else loading.load((prompt.name, prompt.version), lambda: prompt)
+
+
+def _at_work() -> Loading | None:
+    """Raises:
+    UsageError: several are at work, and this thread was told of none.
     """
     loading = _current.get()
-    if loading is None:
-        with _lock:
-            if any(other is not _in_use[0] for other in _in_use):
-                raise UsageError(
-                    "Two optimizations run in this process, and a thread that an agent started knows of neither.",
-                    "Run one at a time, or start the thread's function in contextvars.copy_context().",
-                )
-            loading = _in_use[0] if _in_use else None
-    return find() if loading is None else loading.load(reference, find)
+    if loading is not None:
+        return loading
+    with _lock:
+        if any(other is not _in_use[0] for other in _in_use):
+            raise UsageError(
+                "Two optimizations run in this process, and a thread that an agent started knows of neither.",
+                "Run one at a time, or start the thread's function in contextvars.copy_context().",
+            )
+        return _in_use[0] if _in_use else None
 
 
 @contextmanager

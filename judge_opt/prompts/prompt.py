@@ -52,12 +52,15 @@ class Prompt:
 
     def format(self, **variables: Any) -> Any:
         """The text, or the list of messages, with its variables filled in. A value's braces stay what they
-        are; a value that is no text is written as JSON.
+        are; a value that is no text is written as JSON. While `optimize_prompts` runs an agent, the text is
+        the candidate's, also where the prompt was loaded before.
 
         Raises:
             UsageError: a variable is missing, or one is unknown; names it.
         """
-        return render(self.template, variables, f"The prompt {self.name!r} version {self.version}")
+        from judge_opt.prompts.loading import shown
+
+        return render(shown(self).template, variables, f"The prompt {self.name!r} version {self.version}")
 
     def with_template(self, template: Template) -> "Prompt":
         """This version with another template, as a candidate has it; it is in no registry."""

@@ -100,15 +100,17 @@ def render(template: Template, values: Mapping[str, Any], what: str) -> Template
     return [{**message, "content": _filled(message["content"], values)} for message in template]
 
 
+def cleaned(text: str) -> str:
+    """A text that a model wrote without control and other invisible characters, so that a person who reads it
+    sees all that the agent is told."""
+    return "".join(one for one in text if one in "\n\t" or one.isprintable()).strip()
+
+
 def repaired(text: str, variables: frozenset[str]) -> str | None:
     """A rewritten text with exactly `variables`: names that it made up become text, variables that it lost are
     named again at its end. None where nothing is left.
-
-    A model wrote it: control and other invisible characters are taken out, so that a person who reads the
-    prompt sees all that the agent is told.
     """
-    text = "".join(one for one in text if one in "\n\t" or one.isprintable()).strip()
-    if not text:
+    if (text := cleaned(text)) == "":
         return None
     made = "".join(piece if not name or name in variables else literal(piece) for piece, name in pieces(text))
     lost = sorted(variables - variables_of(made))

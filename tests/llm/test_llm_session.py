@@ -18,6 +18,7 @@ from judge_opt.llm.budget import Cost
 from judge_opt.llm.circuit import Circuit
 from judge_opt.llm.flight import Flights
 from judge_opt.llm.keys import _repeat, repeat
+from judge_opt.llm.session import calls_for
 from judge_opt.testing.fault_server import Reply
 
 
@@ -85,6 +86,25 @@ def test_a_plain_thread_takes_the_session_that_is_in_use(tmp_path, monkeypatch):
         with use_session(other):
             assert "Several sessions" in str(in_a_thread())
         assert in_a_thread() is one
+        with one.part("a part") as part, use_session(part):
+            assert in_a_thread() is part
+            with use_session(other):
+                assert "Several sessions" in str(in_a_thread())
+
+
+def test_a_model_books_where_it_is_taken_and_what_it_is_asked_for(session, server):
+    outer = session.lm("openai:/any", base_url=server.base_url)
+    with session.part("a part", Budget(calls=1)) as part, use_session(part):
+        inner = outer.within(part, "agent")
+        inner("1")
+        with pytest.raises(BudgetExceeded):
+            inner("2")
+        inner("1")
+        outer("3")
+        with calls_for("agent"):
+            assert part.lm("openai:/any", base_url=server.base_url).engine.purpose == "agent"
+        assert [(line.purpose, line.calls, line.hits) for line in part.ledger()] == [("agent", 1, 1)]
+    assert {(line.purpose, line.calls) for line in session.ledger()} == {("agent", 1), ("judge", 1)}
 
 
 def test_the_current_session(session, tmp_path, monkeypatch):
