@@ -86,8 +86,10 @@ class BenchConfig(BaseModel):
 
     @property
     def run_id(self) -> str:
-        """Of this grid in the worlds as they are registered."""
-        return content_hash([self.model_dump(mode="json"), registration()])[:16]
+        """Of what all cells share. Arms, families and sizes can be added to a run that is there; see
+        `sources.source_of`."""
+        same = self.model_dump(mode="json", include={"name", "held_out", "seed", "latency", "kind"})
+        return content_hash([same, registration()])[:16]
 
 
 def load_bench(path: Path) -> BenchConfig:

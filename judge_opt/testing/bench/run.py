@@ -19,12 +19,14 @@ from judge_opt.core.killpoints import reach
 from judge_opt.evaluation.journal import Journal, read_journal
 from judge_opt.testing.bench.cells import Cell, RivalRunner, cells_of, run_cell
 from judge_opt.testing.bench.config import BenchConfig
+from judge_opt.testing.bench.sources import sources_of
 
 Progress = Callable[[int, int, dict[str, Any]], None]
 
 
 def run_bench(config: BenchConfig, home: Path, jobs: int = 1, progress: Progress | None = None) -> Path:
-    """Run what is not in the journal yet.
+    """Run what is not in the journal yet. A cell counts as there where its arm is what it was then: after a
+    change of our code our arms are run anew, and the rivals' cells stay.
 
     Args:
         home: the run's folder is `home/bench/<name>-<run id>`.
@@ -38,7 +40,7 @@ def run_bench(config: BenchConfig, home: Path, jobs: int = 1, progress: Progress
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.json", config.model_dump_json(indent=1) + "\n")
     done = {_key(line) for line in lines_of(folder, config)}
-    cells = cells_of(config)
+    cells, sources = cells_of(config), sources_of(config)
     left: SimpleQueue[Cell] = SimpleQueue()
     for cell in cells:
         if cell.key not in done:
@@ -56,7 +58,7 @@ def run_bench(config: BenchConfig, home: Path, jobs: int = 1, progress: Progress
                     except Empty:
                         return
                     worker = worker or stack.enter_context(Worker(config))
-                    line = worker.run(cell)
+                    line = {**worker.run(cell), "source": sources[cell.arm]}
                     journal.append(line)
                     journal.sync()
                     reach("bench.cell_done")
@@ -70,9 +72,15 @@ def run_bench(config: BenchConfig, home: Path, jobs: int = 1, progress: Progress
 
 
 def lines_of(folder: Path, config: BenchConfig) -> list[dict[str, Any]]:
-    """The journal's lines in the order of the grid, whatever the order in which they were written."""
+    """The journal's lines in the order of the grid, whatever the order in which they were written. Lines of an
+    arm that was another then are left out."""
     order = {cell.key: place for place, cell in enumerate(cells_of(config))}
-    lines = [line for line in read_journal(folder, config.run_id) if "arm" in line]
+    sources = sources_of(config)
+    lines = [
+        line
+        for line in read_journal(folder, config.run_id)
+        if line.get("source") == sources.get(line.get("arm"))
+    ]
     return sorted((line for line in lines if _key(line) in order), key=lambda line: order[_key(line)])
 
 

@@ -28,9 +28,9 @@ TINY = {
 }
 
 
-def bench(folder, **environment):
+def bench(folder, grid=TINY, **environment):
     path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(TINY))
+    path.write_text(yaml.safe_dump(grid))
     command = [sys.executable, "-m", "judge_opt", "bench", path, "--home", folder / "home"]
     return subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False
@@ -70,6 +70,21 @@ def test_a_killed_grid_resumes_to_the_same_bytes(tmp_path):
     assert all(line["error"] for line in lines if line["arm"] == "failing")
     assert all(line["judge_calls"] == 20 for line in lines)
     assert lines[0]["kappa"] == lines[1]["kappa"]  # a failed alignment leaves the untouched judge
+
+
+def test_a_grown_grid_runs_what_is_new_and_a_changed_arm_is_run_anew(tmp_path):
+    assert bench(tmp_path).stdout.count("/4 trial") == 4
+    arms = [*TINY["arms"], {"name": "other", "optimizer": "noop"}]
+    grown = bench(tmp_path, grid={**TINY, "arms": arms})
+    assert grown.stdout.count("/6 trial") == grown.stdout.count(" other: kappa") == 2
+    arms[1] = {**arms[1], "settings": {"shots": "none"}}
+    changed = bench(tmp_path, grid={**TINY, "arms": arms})
+    assert changed.stdout.count("/6 trial") == changed.stdout.count(" failing: ") == 2
+    config = BenchConfig.model_validate({**TINY, "arms": arms})
+    (run,) = (tmp_path / "home" / "bench").iterdir()
+    assert (
+        len(lines_of(run, config)) == 6
+    )  # the lines of the arm as it was are in the journal, and do not count
 
 
 def line(arm, world, kappa, **more):
