@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from judge_opt.core.errors import JudgeOptError
+from judge_opt.core.terminal import console, say
 from judge_opt.core.text import printable
 
-if TYPE_CHECKING:
-    from rich.console import Console
+__all__ = ["console", "emit", "fail", "line", "machine_readable", "say", "table"]
 
 _machine: list[IO[str]] = []
 
@@ -47,12 +47,6 @@ def emit(result: dict[str, Any]) -> None:
     stream.flush()
 
 
-def say(text: str) -> None:
-    """A line for people, on stderr, made safe for a terminal."""
-    sys.stderr.write(printable(text) + "\n")
-    sys.stderr.flush()
-
-
 def fail(error: JudgeOptError) -> int:
     """Report an error in one line and return its exit code."""
     line = " ".join(str(error).split())
@@ -69,13 +63,6 @@ def fail(error: JudgeOptError) -> int:
             }
         )
     return error.exit_code
-
-
-def console(*, stderr: bool = False) -> "Console":
-    """A rich console that takes no markup and no emoji codes from what it prints."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def line(text: str) -> None:

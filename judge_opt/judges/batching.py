@@ -9,11 +9,12 @@ import asyncio
 import contextvars
 import itertools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Unscored
+from judge_opt.judges.bar import Progress, Wanted, shown
 from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.item import Parts
 from judge_opt.llm.engine import slots
@@ -28,18 +29,26 @@ if TYPE_CHECKING:
 _AHEAD = 8
 """One row for so many in flight is prepared, or stored, besides those that are in flight."""
 
-Progress = Callable[[int, int], None]
-"""Called with (rows done, rows in all)."""
-
 
 def batch(
     judge: "Judge",
     items: Sequence[Any],
     not_groups: Sequence[str | None] | None,
     concurrency: int,
-    progress: Progress | None,
+    progress: Wanted,
 ) -> list[Feedback]:
     """See `Judge.batch`."""
+    with shown(progress, judge.name, len(items)) as told:
+        return _batch(judge, items, not_groups, concurrency, told)
+
+
+def _batch(
+    judge: "Judge",
+    items: Sequence[Any],
+    not_groups: Sequence[str | None] | None,
+    concurrency: int,
+    progress: Progress | None,
+) -> list[Feedback]:
     groups = _groups(items, not_groups)
     parts = _parts(judge, items, concurrency)
     vectors = _vectors(judge, parts)
@@ -61,7 +70,7 @@ async def abatch(
     items: Sequence[Any],
     not_groups: Sequence[str | None] | None,
     concurrency: int,
-    progress: Progress | None,
+    progress: Wanted,
 ) -> list[Feedback]:
     """In the current event loop; see `Judge.abatch`. After the first error nothing more is begun; what is in
     flight ends."""
@@ -71,7 +80,8 @@ async def abatch(
     stop = threading.Event()
     token = cancelled.set(stop)
     try:
-        return await _judge_all(judge, parts, vectors, groups, concurrency, progress, stop)
+        with shown(progress, judge.name, len(items)) as told:
+            return await _judge_all(judge, parts, vectors, groups, concurrency, told, stop)
     finally:
         cancelled.reset(token)
 

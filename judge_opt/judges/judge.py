@@ -23,7 +23,8 @@ from judge_opt.core.values import ValueType
 from judge_opt.judges import learning
 from judge_opt.judges.adapter import JudgeAdapter
 from judge_opt.judges.asking import Question, adrive, asking, drive
-from judge_opt.judges.batching import Progress, abatch, batch
+from judge_opt.judges.bar import Wanted
+from judge_opt.judges.batching import abatch, batch
 from judge_opt.judges.calibration import Calibration
 from judge_opt.judges.calls import acall, call
 from judge_opt.judges.decide import decide
@@ -189,7 +190,7 @@ class Judge(dspy.Module):
         *,
         not_groups: Sequence[str | None] | None = None,
         concurrency: int = 8,
-        progress: Progress | None = None,
+        progress: Wanted = None,
     ) -> list[Feedback]:
         """Judge many items at a time, in input order. Items are embedded together.
 
@@ -197,7 +198,9 @@ class Judge(dspy.Module):
             items: as of `judge_item`.
             not_groups: as `not_group` of `judge_item`, one an item.
             concurrency: how many are judged at a time.
-            progress: called with (items done, items in all), perhaps from another thread.
+            progress: a function that is called with (items done, items in all), perhaps from another thread;
+                or True or False for a bar (rows, rate, time left, cost so far) on stderr or none. By default
+                there is a bar where stderr is a terminal, of what takes longer than a second.
         """
         return batch(self, items, not_groups, concurrency, progress)
 
@@ -207,7 +210,7 @@ class Judge(dspy.Module):
         *,
         not_groups: Sequence[str | None] | None = None,
         concurrency: int = 8,
-        progress: Progress | None = None,
+        progress: Wanted = None,
     ) -> list[Feedback]:
         """As `batch`, in an event loop, without threads where the endpoint is asked over HTTP."""
         return await abatch(self, items, not_groups, concurrency, progress)

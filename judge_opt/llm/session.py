@@ -285,9 +285,11 @@ class Session:
         self.close()
 
     def tell(self, event: "CallEvent") -> None:
-        """Pass a call that has ended on to `events`."""
+        """Pass a call that has ended on to `events`, and to who hears the surrounding work."""
         if self.events is not None:
             self.events(event)
+        if (heard := hearing.get()) is not None:
+            heard(event)
 
     def _contains(self, others: "Iterable[Session]") -> bool:
         """True where each of the others is this session, or one that it is a part of."""
@@ -363,6 +365,8 @@ _default: list[Session] = []
 _in_use: list[Session] = []
 """Those inside a `use_session` now: threads that Python starts know nothing of the context around them."""
 _default_lock = threading.Lock()
+hearing: "ContextVar[Callable[[CallEvent], None] | None]" = ContextVar("judge_opt_hearing", default=None)
+"""Told of the calls that end in the surrounding work, in any session: what a progress bar counts."""
 
 
 def current_session() -> Session:

@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 from judge_opt.core.errors import NotFound, UsageError
 from judge_opt.core.results import Judgement, Scored, Value
 from judge_opt.core.text import nearest
-from judge_opt.judges.batching import Progress
+from judge_opt.judges.bar import Progress
 from judge_opt.judges.builtin.catalog import BUILT_INS, AnyBuiltIn
 from judge_opt.judges.judge import Judge
 from judge_opt.labels.examples import FIELDS, LabelledExample, Vote

@@ -7,7 +7,7 @@ a later version of judge_opt with another wording loads it as it was.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -115,7 +115,7 @@ class GuidelinesBuiltIn(BuiltIn):
 
     def __call__(
         self,
-        guidelines: str | Sequence[str],
+        guidelines: str | Sequence[str] = (),
         name: str | None = None,
         model: str = MODEL,
         *,
@@ -129,7 +129,7 @@ class GuidelinesBuiltIn(BuiltIn):
 
         Args:
             guidelines: one rule or several. They become part of the judge's instructions as plain text:
-                braces in them are no template variables.
+                braces in them are no template variables. They are needed: the default is refused.
             name: default: the built-in's own name.
 
         Raises:
@@ -154,7 +154,11 @@ def numbered(guidelines: str | Sequence[str], title: str) -> str:
     Raises:
         UsageError: there is no rule, or one of them is empty or no text.
     """
-    rules = [guidelines] if isinstance(guidelines, str) else list(guidelines)
+    rules = (
+        list(guidelines)
+        if isinstance(guidelines, Iterable) and not isinstance(guidelines, str)
+        else [guidelines]
+    )
     written = [_lines(rule) if isinstance(rule, str) else [] for rule in rules]
     if not written or not all(written):
         raise UsageError(

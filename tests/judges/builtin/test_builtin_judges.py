@@ -142,10 +142,17 @@ def test_whether_the_order_of_calls_counts_is_said():
     assert "The order of the calls does not count" in texts[1]
 
 
-@pytest.mark.parametrize("wrong", [[], [""], "  ", "\x00", [1], ["a", None]])
-def test_guidelines_without_a_rule_are_refused(wrong):
-    with pytest.raises(UsageError, match="at least one guideline"):
-        Guidelines(guidelines=wrong)
+@pytest.mark.parametrize("wrong", [[], [""], "  ", "\x00", [1], ["a", None], None, 7])
+@pytest.mark.parametrize("made", [Guidelines, BUILT_INS["ConversationalGuidelines"]])
+def test_guidelines_without_a_rule_are_refused(made, wrong):
+    with pytest.raises(UsageError, match=f"{made.title} needs at least one guideline"):
+        made(guidelines=wrong)
+
+
+@pytest.mark.parametrize("made", [Guidelines, BUILT_INS["ConversationalGuidelines"]])
+def test_guidelines_that_were_forgotten_are_asked_for(made):
+    with pytest.raises(UsageError, match=r'Pass guidelines="..." or guidelines='):
+        made(name="mine")
 
 
 @settings(deadline=None)
