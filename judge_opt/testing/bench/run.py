@@ -79,7 +79,7 @@ def lines_of(folder: Path, config: BenchConfig) -> list[dict[str, Any]]:
     lines = [
         line
         for line in read_journal(folder, config.run_id)
-        if line.get("source") == sources.get(line.get("arm"))
+        if "arm" in line and line.get("source") == sources.get(line["arm"])
     ]
     return sorted((line for line in lines if _key(line) in order), key=lambda line: order[_key(line)])
 
