@@ -71,14 +71,14 @@ class Difference:
 
 def summaries(lines: Sequence[Line], config: BenchConfig) -> list[Summary]:
     """One for each family, size and arm, in the grid's order."""
-    cells = _by_cell(lines)
+    cells = by_cell(lines)
     baselines = {arm.name: arm.baseline for arm in config.arms}
     found = []
     for (family, labels, arm), worlds in cells.items():
-        kappas = np.asarray([_kappa(line) for line in worlds.values()])
+        kappas = np.asarray([kappa_of(line) for line in worlds.values()])
         base = cells.get((family, labels, baselines[arm] or ""), {})
         both = [world for world in worlds if world in base]
-        harmed = sum(_kappa(worlds[w]) < _kappa(base[w]) - HARM for w in both) if baselines[arm] else None
+        harmed = sum(kappa_of(worlds[w]) < kappa_of(base[w]) - HARM for w in both) if baselines[arm] else None
 
         def mean(name: str, some: dict[int, Line] = worlds) -> float:
             return round(float(np.mean([line[name] for line in some.values()])), 6)
@@ -105,7 +105,7 @@ def summaries(lines: Sequence[Line], config: BenchConfig) -> list[Summary]:
 
 def differences(lines: Sequence[Line], config: BenchConfig) -> list[Difference]:
     """The reference against each other arm."""
-    cells = _by_cell(lines)
+    cells = by_cell(lines)
     found: list[Difference] = []
     for family, labels in dict.fromkeys((family, labels) for family, labels, _ in cells):
         mine = cells.get((family, labels, config.reference), {})
@@ -114,7 +114,7 @@ def differences(lines: Sequence[Line], config: BenchConfig) -> list[Difference]:
             other = cells.get((family, labels, arm), {})
             both = [world for world in mine if world in other]
             if len(both) > 1:
-                made.append((arm, np.asarray([_kappa(mine[w]) - _kappa(other[w]) for w in both])))
+                made.append((arm, np.asarray([kappa_of(mine[w]) - kappa_of(other[w]) for w in both])))
         corrected = holm([_flipped(gaps) for _, gaps in made])
         for (arm, gaps), p in zip(made, corrected, strict=True):
             low, high = _interval(gaps)
@@ -142,7 +142,7 @@ def ranks(lines: Sequence[Line], labels: int) -> tuple[dict[str, float], float, 
     by_world: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
     for line in lines:
         if line["labels"] == labels:
-            by_world[line["family"], line["world"]][line["arm"]] = _kappa(line)
+            by_world[line["family"], line["world"]][line["arm"]] = kappa_of(line)
     arms = list(dict.fromkeys(line["arm"] for line in lines if line["labels"] == labels))
     whole = [[row[arm] for arm in arms] for row in by_world.values() if len(row) == len(arms)]
     if len(whole) < 2 or len(arms) < 2:
@@ -154,14 +154,16 @@ def ranks(lines: Sequence[Line], labels: int) -> tuple[dict[str, float], float, 
     return dict(zip(arms, table.mean(axis=0).round(6).tolist(), strict=True)), critical, n
 
 
-def _by_cell(lines: Sequence[Line]) -> dict[tuple[str, int, str], dict[int, Line]]:
+def by_cell(lines: Sequence[Line]) -> dict[tuple[str, int, str], dict[int, Line]]:
+    """(family, labels, arm) to world to line."""
     cells: dict[tuple[str, int, str], dict[int, Line]] = defaultdict(dict)
     for line in lines:
         cells[line["family"], line["labels"], line["arm"]][line["world"]] = line
     return cells
 
 
-def _kappa(line: Line) -> float:
+def kappa_of(line: Line) -> float:
+    """Of a cell; 0 where too few rows got a verdict."""
     return 0.0 if line["kappa"] is None else float(line["kappa"])
 
 

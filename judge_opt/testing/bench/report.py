@@ -5,6 +5,7 @@ All but `timings.parquet` are the same bytes for the same lines.
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from judge_opt.core.errors import UsageError
 from judge_opt.core.files import write_text
 from judge_opt.testing.bench.analysis import Difference, Line, Summary, differences, ranks, summaries
 from judge_opt.testing.bench.config import BenchConfig
+from judge_opt.testing.bench.efficiency import Efficiency, efficiencies
 from judge_opt.testing.lab.families import registration
 
 _TIMES = ("align_s", "judge_s")
@@ -47,6 +49,13 @@ def write_report(folder: Path, config: BenchConfig, lines: Sequence[Line]) -> Pa
     if gaps:
         head = f"## {config.reference} less the other arm\n\n"
         parts.append(head + _table(_difference_row(one) for one in gaps))
+    standard = config.sizes[0].labels
+    needed = efficiencies(lines, config, standard)
+    if len(config.sizes) > 1 and needed:
+        head = f"## Labels that {config.reference} needs for the other arm's mean at {standard}\n\n"
+        parts.append(head + _table(_efficiency_row(one) for one in needed))
+        _parquet(folder / "efficiency.parquet", [asdict(one) for one in needed])
+    _pareto(folder / "pareto.png", [one for one in found if one.labels == standard])
     order, critical, worlds = ranks(lines, largest)
     if order:
         _critical(folder / "ranks.png", order, critical)
@@ -94,6 +103,16 @@ def _difference_row(one: Difference) -> dict[str, str]:
     }
 
 
+def _efficiency_row(one: Efficiency) -> dict[str, str]:
+    return {
+        "family": one.family,
+        "arm": one.arm,
+        f"kappa at {one.labels}": f"{one.kappa:.3f}",
+        "labels": f"{one.needed:.0f}" if isfinite(one.needed) else "more",
+        "95 %": f"{one.low:.0f} to {one.high:.0f}" if isfinite(one.high) else f"{one.low:.0f} or more",
+    }
+
+
 def _table(rows: Any) -> str:
     rows = list(rows)
     names = list(rows[0])
@@ -124,6 +143,29 @@ def _curves(path: Path, found: Sequence[Summary]) -> None:
             axes.plot([x for x, _ in points], [y for _, y in points], marker="o", label=arm)
         axes.set(title=family, xlabel="labels", ylabel="mean kappa on held-out rows", xscale="log")
     figure.axes[-1].legend(fontsize=7)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _pareto(path: Path, found: Sequence[Summary]) -> None:
+    """Agreement against calls; a line through the arms that none is better and cheaper than."""
+    from matplotlib.figure import Figure
+
+    families = list(dict.fromkeys(one.family for one in found))
+    figure = Figure(figsize=(6 * len(families), 5), layout="constrained")
+    for column, family in enumerate(families, 1):
+        axes = figure.add_subplot(1, len(families), column)
+        some = sorted((one.calls, -one.kappa, one.arm) for one in found if one.family == family)
+        front: list[tuple[float, float]] = []
+        for place, (calls, minus, arm) in enumerate(some):
+            axes.plot(calls + 1, -minus, "o", color="black", markersize=4)
+            shift = 4 if place % 2 else -8  # so that fewer names lie on each other
+            axes.annotate(arm, (calls + 1, -minus), (4, shift), textcoords="offset points", fontsize=7)
+            if not front or -minus > front[-1][1]:
+                front.append((calls + 1, -minus))
+        axes.step(*zip(*front, strict=True), where="post", color="grey", linewidth=1)
+        axes.set(
+            title=family, xlabel="calls to align, and 1", ylabel="mean kappa on held-out rows", xscale="log"
+        )
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

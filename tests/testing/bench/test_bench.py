@@ -12,6 +12,7 @@ import yaml
 from judge_opt.core.errors import ConfigError
 from judge_opt.testing.bench.analysis import differences, ranks, summaries
 from judge_opt.testing.bench.config import BenchConfig, load_bench
+from judge_opt.testing.bench.efficiency import efficiencies
 from judge_opt.testing.bench.run import lines_of
 
 ROOT = Path(__file__).parents[3]
@@ -45,6 +46,7 @@ def files(folder):
         "differences.parquet",
         "report.md",
         "curves.png",
+        "pareto.png",
         "ranks.png",
     )
     return {name: (run / name).read_bytes() for name in names}
@@ -146,6 +148,23 @@ def test_ranks_share_ties_and_need_every_arm():
     assert order["plain"] > 2.5 > 1.9 > order["good"]
     assert sum(order.values()) == pytest.approx(6)
     assert 0.6 < critical < 0.9  # 2.343 * sqrt(3 * 4 / (6 * 20)), Demsar's table
+
+
+def test_labels_needed_are_interpolated_between_the_sizes_that_were_run():
+    sizes = [{"labels": 40, "worlds": 20}, {"labels": 10, "worlds": 20}]
+    config = BenchConfig.model_validate({**CONFIG.model_dump(), "sizes": sizes})
+    lines = []
+    for world in range(20):
+        base = (world % 5) / 100
+        few, many = {"labels": 10}, {"labels": 40}
+        lines += [line("good", world, base + 0.2, **few), line("good", world, base + 0.6, **many)]
+        lines += [line("plain", world, base + 0.4, **many), line("same", world, base + 0.1, **many)]
+    needed = {one.arm: one for one in efficiencies(lines, config, 40)}
+    assert needed["plain"].needed == pytest.approx(20)  # half way on a logarithmic scale
+    assert needed["plain"].low == needed["plain"].high == pytest.approx(20)  # worlds shift all arms alike
+    assert needed["same"].needed == 10
+    lines = [{**one, "kappa": 0.7} if one["arm"] == "plain" else one for one in lines]
+    assert efficiencies(lines, config, 40)[0].needed == float("inf")
 
 
 @pytest.mark.parametrize(
