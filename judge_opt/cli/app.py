@@ -18,6 +18,7 @@ from judge_opt.cli import (
     memory,
     output,
     power,
+    prompts,
     queue,
     quiet,
     raters,
@@ -55,6 +56,7 @@ app.command("power")(power.power)
 app.command("report")(report.report)
 app.command("runs")(runs.runs)
 app.add_typer(registry.app, name="registry")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(memory.app, name="memory")
 app.add_typer(trace.app, name="trace")
 app.command("doctor")(doctor.doctor)

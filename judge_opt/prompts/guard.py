@@ -169,7 +169,7 @@ def _reasons(
 ) -> list[str]:
     said = []
     if not found.shown(guard.alpha):
-        said.append(f"the gain is not shown on the {found.split} rows ({found.total.words()})")
+        said.append(f"the gain is not shown on the {found.split} rows")
     if not seen:
         said.append("there is no guard: give a judge that is not optimized against")
     for name, gain in seen.items():
