@@ -162,9 +162,13 @@ def _pareto(path: Path, found: Sequence[Summary]) -> None:
             axes.annotate(arm, (calls + 1, -minus), (4, shift), textcoords="offset points", fontsize=7)
             if not front or -minus > front[-1][1]:
                 front.append((calls + 1, -minus))
+        axes.margins(x=0.3)
         axes.step(*zip(*front, strict=True), where="post", color="grey", linewidth=1)
         axes.set(
-            title=family, xlabel="calls to align, and 1", ylabel="mean kappa on held-out rows", xscale="log"
+            title=family,
+            xlabel="calls to align, plus one",
+            ylabel="mean kappa on held-out rows",
+            xscale="log",
         )
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
