@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -54,7 +55,19 @@ class Cluster:
                 os.chown(self.folder, self._owner.pw_uid, self._owner.pw_gid)
             data = self.folder / "data"
             made = self._start(
-                [programs / "initdb", "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C"]
+                [
+                    programs / "initdb",
+                    "-D",
+                    data,
+                    "-U",
+                    _USER,
+                    "-A",
+                    "trust",
+                    "-E",
+                    "UTF8",
+                    "--locale=C",
+                    "--data-checksums",
+                ]
             )
             if made.wait(120) != 0:
                 raise RuntimeError(f"initdb failed:\n{self.log()}")
@@ -74,6 +87,24 @@ class Cluster:
         name = f"test_{next(self._names)}"
         template = "template0" if like is None else like.partition("?")[0].rpartition("/")[2]
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING '{encoding}'")
+        return f"postgresql+psycopg://{_USER}@/{name}?host={self.folder}"
+
+    def damaged_copy(self, url: str, table: str, change: Callable[[bytes], bytes]) -> str:
+        """A copy of a database, with the server's file of one table changed on disk before the server reads it.
+
+        Args:
+            url: a database that nobody is connected to.
+        """
+        import psycopg
+
+        name, original = f"test_{next(self._names)}", url.partition("?")[0].rpartition("/")[2]
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {original} STRATEGY FILE_COPY")
+        with psycopg.connect(host=str(self.folder), user=_USER, dbname=original) as connection:
+            row = connection.execute("SELECT pg_relation_filenode(%s::regclass)", (table,)).fetchone()
+        with self._connect() as connection:
+            found = connection.execute("SELECT oid FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        file = self.folder / "data" / "base" / str(found[0]) / str(row[0])
+        file.write_bytes(change(file.read_bytes()))
         return f"postgresql+psycopg://{_USER}@/{name}?host={self.folder}"
 
     def drop(self, url: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from judge_opt.core.errors import Conflict, DataError, IntegrityError, UsageError
+from judge_opt.core.errors import Conflict, DataError, UsageError
 from judge_opt.core.killpoints import reach
 from judge_opt.registry import diff as diffs
 from judge_opt.registry.names import check_alias, check_name
@@ -20,7 +20,6 @@ from judge_opt.registry.versions import (
     Version,
     artefact_hash,
     content_of,
-    damaged,
     find_row,
     record_hash,
     version_of,
@@ -235,22 +234,9 @@ class Registry:
 
     def check(self) -> builtins.list[str]:
         """What is wrong with the registered versions, a line each; [] where all match their hashes."""
-        found = []
-        with self.database.read() as connection:
-            for seq in connection.execute(sa.select(versions.c.seq).order_by(versions.c.seq)).scalars().all():
-                row = connection.execute(sa.select(versions).where(versions.c.seq == seq)).mappings().first()
-                if row is None:
-                    found.append(f"Row {seq} of {versions.name} is listed and not there.")
-                    continue
-                try:
-                    version_of(connection, row)
-                    if row["deleted"] is None:
-                        content_of(connection, row)
-                    elif record_hash(row) != row["record_hash"]:
-                        raise damaged(row)
-                except IntegrityError as error:
-                    found.append(error.message)
-        return found
+        from judge_opt.registry.check import check_versions
+
+        return check_versions(self.database)
 
     def diff(self, kind: str, name: str, a: int | str, b: int | str) -> builtins.list[str]:
         """What changed from version `a` to `b`, in words, one change an entry; [] where nothing did.

@@ -36,7 +36,7 @@ from judge_opt.llm import Session, current_session, use_session
 def length(outputs) -> int:
     return len(outputs["reply"])
 
-def work(home, mode, server):
+def work(home, mode, server, store):
     def agent(question):
         lm = current_session().lm("openai:/agent", purpose="agent", base_url=server.base_url)
         with open(home / "ran.txt", "a") as ran:
@@ -46,7 +46,7 @@ def work(home, mode, server):
     home.mkdir(exist_ok=True)
     judges, by = [polite(server), length], agent if mode == "agent" else None
     with Session(home) as session, use_session(session):
-        print(evaluate(rows(20), judges, by, run_id="run", concurrency=3).status, flush=True)
+        print(evaluate(rows(20), judges, by, run_id="run", concurrency=3, store=store).status, flush=True)
 
 for line in sys.stdin:
     order = json.loads(line)
@@ -57,7 +57,7 @@ for line in sys.stdin:
         class server:
             base_url = order["base_url"]
         try:
-            work(Path(order["home"]), order["mode"], server)
+            work(Path(order["home"]), order["mode"], server, order["store"])
         except BaseException as error:
             print(repr(error), *getattr(error, "__notes__", ()), flush=True)
             os._exit(1)
@@ -79,10 +79,14 @@ class Forge:
         self._said: list[str] = []
         self._child = 0
 
-    def start(self, server: FaultServer, home: Path, mode: str, kill_at: str = "") -> int:
+    def start(
+        self, server: FaultServer, home: Path, mode: str, kill_at: str = "", store: str | None = None
+    ) -> int:
         """Begin a run and return its process id."""
         assert self._process.stdin is not None
-        order = {"base_url": server.base_url, "home": str(home), "mode": mode, "kill_at": kill_at}
+        order = {
+            "base_url": server.base_url, "home": str(home), "mode": mode, "kill_at": kill_at, "store": store
+        }  # fmt: skip
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         self._child = int(self._read("pid"))
@@ -104,8 +108,10 @@ class Forge:
                 os.kill(self._child, signal.SIGKILL)
                 return None
 
-    def run(self, server: FaultServer, home: Path, mode: str, kill_at: str = "") -> tuple[int, str]:
-        self.start(server, home, mode, kill_at)
+    def run(
+        self, server: FaultServer, home: Path, mode: str, kill_at: str = "", store: str | None = None
+    ) -> tuple[int, str]:
+        self.start(server, home, mode, kill_at, store)
         return self.wait()
 
     def close(self) -> None:
@@ -137,7 +143,7 @@ def bought(home: Path) -> int:
     return sum(line.calls for line in CallStore(home / "calls.db").summary())
 
 
-def check_whole(home: Path, reference: Path) -> None:
+def check_whole(home: Path, reference: Path, store_url: str | Path | None = None) -> None:
     """Every row once, in the files and in the store, and the same bytes as without a kill."""
     folder = home / "evaluations" / "run"
     assert result_files(folder) == result_files(reference / "evaluations" / "run")
@@ -145,7 +151,7 @@ def check_whole(home: Path, reference: Path) -> None:
     assert [one["id"] for one in verdicts] == [f"r{number:04d}" for number in range(ROWS)]
     result = load_evaluation("run", home=home)
     assert result.status == "complete"
-    with Store(home / "store.db") as store:
+    with Store(store_url or home / "store.db", create=False) as store:
         for row in result.to_dicts():
             words = store.assessments(row["trace_id"])
             assert sorted(word.name for word in words) == ["length", "polite"]
@@ -200,6 +206,23 @@ def test_a_killed_run_buys_only_what_was_in_flight_again(
         assert len(set(ran)) == ROWS
         assert len(ran) <= ROWS + THREADS
     check_whole(home, references[mode])
+
+
+@pytest.mark.parametrize("point", ["before_store", "store_committed", "journal_written:9"])
+def test_a_killed_run_leaves_each_verdict_once_in_the_store(
+    tmp_path: Path, forge: Forge, references: dict[str, Path], store_url: str, point: str
+) -> None:
+    home = tmp_path / "home"
+    with FaultServer(answer) as server:
+        code, said = forge.run(server, home, "rows", f"evaluation.{point}", store_url)
+        assert code == -signal.SIGKILL, said
+        code, said = forge.run(server, home, "rows", store=store_url)
+        assert code == 0, said
+        assert forge.run(server, home, "rows", store=store_url)[0] == 0  # once more changes nothing
+    check_whole(home, references["rows"], store_url)
+    assert not (home / "store.db").exists()
+    with Store(store_url) as store:
+        assert sum(len(trace.assessments) for trace in store.iter_traces()) == 2 * ROWS
 
 
 def test_a_loop_of_kills_ends_in_the_same_result(

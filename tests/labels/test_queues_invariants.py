@@ -5,11 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from judge_opt.core.errors import Conflict
 from judge_opt.core.values import scale
-from judge_opt.labels.queues import create_queue
+from judge_opt.labels.queues import create_queue, delete_queue
 from judge_opt.labels.schemas import create_label_schema
 from judge_opt.traces import Store, Trace
 
@@ -18,10 +24,9 @@ PLACES, ITEMS = 1, 2
 
 
 class QueueWalk(RuleBasedStateMachine):
-    def __init__(self):
+    def __init__(self, store):
         super().__init__()
-        self.store = Store(":memory:")
-        create_label_schema("stars", input=scale(1, 5), store=self.store)
+        self.store = store
         traces = [Trace(f"t{n}") for n in range(ITEMS)]
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         made = create_queue("q", traces, "stars", raters_per_item=PLACES, lease_seconds=10, store=self.store)
@@ -31,7 +36,8 @@ class QueueWalk(RuleBasedStateMachine):
         self.skipped = set()
 
     def teardown(self):
-        self.store.close()
+        delete_queue("q", store=self.store)
+        self.store.delete_traces([f"t{n}" for n in range(ITEMS)])
 
     @rule(rater=RATERS)
     def take(self, rater):
@@ -96,8 +102,11 @@ class QueueWalk(RuleBasedStateMachine):
         assert held + progress.labels <= PLACES * ITEMS
 
 
-TestQueueWalk = QueueWalk.TestCase
-# Shrinking would take minutes: every step is a write to a database.
-TestQueueWalk.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, phases=[Phase.explicit, Phase.generate]
-)
+def test_any_walk_of_raters_keeps_the_promises(store_url):
+    with Store(store_url) as store:
+        create_label_schema("stars", input=scale(1, 5), store=store)
+        # Shrinking would take minutes: every step is a write to a database.
+        few = settings(
+            max_examples=25, stateful_step_count=30, deadline=None, phases=[Phase.explicit, Phase.generate]
+        )
+        run_state_machine_as_test(lambda: QueueWalk(store), settings=few)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from judge_opt.core.errors import Conflict, DataError, NotFound, TemplateError, UsageError
@@ -239,26 +239,27 @@ def test_get_and_delete_know_names_and_ids(store):
     store.log_feedback("t0", "anything", 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.text(min_size=1, max_size=30),
     title=st.text(st.characters(exclude_categories=()), max_size=30),
     options=st.lists(st.text(min_size=1, max_size=10), min_size=2, max_size=4),
 )
-def test_hostile_names_titles_and_options_round_trip_or_are_refused(name, title, options):
-    with Store(":memory:") as store:
-        try:
-            made = create_label_schema(
-                name, input=InputCategorical(options), title=title, instruction=title, store=store
-            )
-        except (UsageError, TemplateError):
-            return
-        found = get_label_schema(name, store=store)
-        assert (found.name, found.title, found.instruction) == (name, title, title)
-        assert found.value_type == made.value_type
-        store.add_trace(Trace("t"))
-        for option in options:
-            assert store.log_feedback("t", name, option).value == option
+def test_hostile_names_titles_and_options_round_trip_or_are_refused(store, name, title, options):
+    try:
+        made = create_label_schema(
+            name, input=InputCategorical(options), title=title, instruction=title, store=store
+        )
+    except (UsageError, TemplateError):
+        return
+    found = get_label_schema(name, store=store)
+    assert (found.name, found.title, found.instruction) == (name, title, title)
+    assert found.value_type == made.value_type
+    store.add_trace(Trace("t"))
+    for option in options:
+        assert store.log_feedback("t", name, option).value == option
+    store.delete_traces(["t"])
+    delete_label_schema(name, store=store)
 
 
 CHILD = """

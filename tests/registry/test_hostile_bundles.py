@@ -26,7 +26,7 @@ PATHS = st.lists(PARTS | st.text(max_size=5), min_size=1, max_size=6).flatmap(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=PATHS)
-def test_no_listed_path_reaches_outside(other, path):
+def test_no_listed_path_reaches_outside(registry, path):
     with TemporaryDirectory() as place:
         folder = Path(place) / "bundle"
         (folder / "blobs").mkdir(parents=True)
@@ -41,10 +41,10 @@ def test_no_listed_path_reaches_outside(other, path):
         lines = [f"{sha256(main).hexdigest()}  bundle.json", f"{sha256(SECRET).hexdigest()}  {path}"]
         (folder / "SHA256SUMS").write_bytes("\n".join(lines).encode("utf-8", "backslashreplace"))
         with pytest.raises(IntegrityError) as caught:
-            other.import_bundle(folder)
+            registry.import_bundle(folder)
         assert "\x00" not in str(caught.value)
         assert len(str(caught.value)) < 1000
-        assert other.list() == []
+        assert registry.list() == []
 
 
 @pytest.mark.parametrize("link", ["blobs/secret", "bundle.json", "SHA256SUMS", "blobs"])
@@ -82,27 +82,27 @@ def allowed(name):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=PATHS | st.text(), alias=PATHS | st.text())
-def test_no_name_or_alias_reaches_a_path(other, tmp_path, name, alias):
+def test_no_name_or_alias_reaches_a_path(registry, tmp_path, name, alias):
     """What is registered can be exported inside its folder; everything else is refused at the door."""
     before = sorted(path.name for path in tmp_path.iterdir())
     if not allowed(name):
         with pytest.raises(UsageError, match="is not allowed") as caught:
-            other.register("judge", name, {"n": 1}, {name: b"x"})
+            registry.register("judge", name, {"n": 1}, {name: b"x"})
         assert str(caught.value).isascii()
         return
-    number = other.register("judge", name, {"n": 1}, {name: b"x"}).version
+    number = registry.register("judge", name, {"n": 1}, {name: b"x"}).version
     with TemporaryDirectory() as place:
-        folder = other.export_bundle("judge", name, None, Path(place) / "out")
+        folder = registry.export_bundle("judge", name, None, Path(place) / "out")
         assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == sorted(
             ["bundle.json", "SHA256SUMS", name]
         )
         assert [path.name for path in Path(place).iterdir()] == ["out"]
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     try:
-        other.set_alias("judge", name, alias, number)
+        registry.set_alias("judge", name, alias, number)
     except UsageError:
-        assert other.get("judge", name)[0].aliases == ()
-    other.delete("judge", name, number, force=True)
+        assert registry.get("judge", name)[0].aliases == ()
+    registry.delete("judge", name, number, force=True)
 
 
 @pytest.mark.parametrize("depth", [2000, 200_000])

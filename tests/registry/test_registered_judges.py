@@ -72,6 +72,36 @@ def test_align_register_load_gives_the_same_verdicts(aligned, registry, server):
     assert dump_judge(loaded) == dump_judge(aligned)
 
 
+SECTION = "Guidelines learned from the experts' labels:"
+
+
+def shown(server, judge, words):
+    """The system message under which the judge asks about a reply."""
+    server.requests.clear()
+    judge(outputs=words)
+    [asked] = [one.body for one in server.requests if one.path.endswith("/chat/completions")]
+    return asked["messages"][0]["content"]
+
+
+def test_a_judge_that_is_aligned_again_shows_one_section_of_guidelines(server, session, registry):
+    optimizer = MemAlign(embedder="openai:/embed", reflection_lm="openai:/sim", shots=0, fusion=False)
+    judge, seen = world.judge(server), []
+    for number, rows in enumerate((30, 40, 50, 50)):
+        register(optimizer.align(judge, world.rows(rows)).judge, registry=registry)
+        judge = get_judge("dated", registry=registry)
+        system = shown(server, judge, f"Number {number}: on Thursday.")
+        assert system.count(SECTION) == 1
+        assert SECTION not in judge.instructions
+        assert system.count("Is {{ outputs }} a good reply?") == system.count(judge.instructions)
+        active = [one.text for one in judge.memory.guidelines if one.state == "active"]
+        assert world.RULE in active
+        assert all(system.count(f"- {text}") == 1 for text in active)
+        assert len({" ".join(text.split()).casefold() for text in active}) == len(active)
+        seen.append(system)
+    assert seen[2] == seen[3]
+    assert len(list_versions("dated", registry=registry)) < 4  # the same rows again: the same version
+
+
 def test_loading_needs_no_network(aligned, registry, monkeypatch):
     register(aligned, registry=registry)
     rows = [row.fields for row in world.rows(3, seed=2)]

@@ -7,6 +7,7 @@ import signal
 import time
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -277,9 +278,11 @@ def test_a_trace_without_its_root_is_stored_in_the_end(store):
 
 KILLED = """
 import sys, os, signal, json, urllib.request
+from pathlib import Path
 from judge_opt.traces import Store
 from judge_opt.traces.otlp import OTLPReceiver
-receiver = OTLPReceiver(Store(sys.argv[1]), port=0, quiet_seconds=1000).__enter__()
+spool = Path(sys.argv[2]) if sys.argv[2] else "beside"
+receiver = OTLPReceiver(Store(sys.argv[1]), port=0, quiet_seconds=1000, spool=spool).__enter__()
 span = {"traceId": "1" * 32, "spanId": "a" * 16, "name": "kept", "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
 body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
 request = urllib.request.Request(receiver.endpoint + "/v1/traces", body, {"Content-Type": "application/json"})
@@ -288,21 +291,24 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_what_was_acknowledged_survives_kill_9(file, child):
-    process = child(KILLED, file)
+def test_what_was_acknowledged_survives_kill_9(store_url, tmp_path, child):
+    """Beside a file there is a spool of itself; a server has none until it is given one."""
+    given = tmp_path / "given.otlp-spool" if "://" in store_url else None
+    spool = given or Path(f"{store_url}.otlp-spool")
+    process = child(KILLED, store_url, str(given or ""))
     _, err = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, err
-    spool = file.with_name(file.name + ".otlp-spool")
     with spool.open("ab") as stream:
         stream.write(b'[["2222')  # a torn line
-    with Store(file) as store:
+    where = given or "beside"
+    with Store(store_url) as store:
         assert list(store.iter_traces()) == []
-        with OTLPReceiver(store, port=0, quiet_seconds=1000) as receiver:
+        with OTLPReceiver(store, port=0, quiet_seconds=1000, spool=where) as receiver:
             assert receiver.assembler.held() == 1
             post(receiver, request_of(one_span(trace="3" * 32, parent="b" * 16)))
         assert [trace.name for trace in store.iter_traces()] == ["kept"]
         assert receiver.assembler.held() == 1, "what has not ended stays in the spool"
-        with OTLPReceiver(store, port=0) as receiver:
+        with OTLPReceiver(store, port=0, spool=where) as receiver:
             assert receiver.flush() == 1
         assert len(list(store.iter_traces())) == 2
     assert spool.read_bytes() == b""

@@ -7,8 +7,10 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from judge_opt.core.errors import Conflict, JudgeOptError, UsageError
+from judge_opt.core.errors import Conflict, IntegrityError, JudgeOptError, NotFound, UsageError
+from judge_opt.registry import Registry
 from judge_opt.traces import Database, Store, Trace, database
+from judge_opt.traces.check import check_database
 
 
 def backend(connection):
@@ -123,3 +125,68 @@ def test_the_longest_names_of_the_strangest_text_fit_the_index(store):
         word = store.log_feedback(name, name, True, rater=rater)
         assert store.assessments(name) == [word]
         assert store.get_trace(name).tags == {name: rater}
+
+
+PAGE = 8192
+DAMAGES = {
+    "emptied": lambda data: b"",
+    "cut at a page": lambda data: data[: -(len(data) // PAGE // 2) * PAGE],
+    "cut in a page": lambda data: data[: len(data) - PAGE // 2],
+    "bit": lambda data: data[:-100] + bytes([data[-100] ^ 1]) + data[-99:],
+    "pages swapped": lambda data: data[PAGE : 2 * PAGE] + data[:PAGE] + data[2 * PAGE :],
+}
+
+
+ROWS = 20
+
+
+@pytest.fixture(scope="module")
+def filled(postgres, postgres_template):
+    """A database with traces and a registered judge, of some pages each."""
+    url = postgres.new_database(like=postgres_template)
+    noise = random.Random(0)
+    with Store(url) as store:
+        for n in range(ROWS):
+            store.add_trace(Trace(f"t{n}", inputs=noise.randbytes(500).hex()))
+            store.log_feedback(f"t{n}", "ok", True, noise.randbytes(500).hex(), rater="ana")
+            Registry(store).register("judge", "j", {"n": noise.randbytes(500).hex()}, {"index": b"x" * 1000})
+    return url
+
+
+@pytest.mark.parametrize("table", ["traces", "assessments", "registry_versions", "registry_blobs"])
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_file_of_the_server_is_named(postgres, filled, how, table):
+    url = postgres.damaged_copy(filled, table, DAMAGES[how])
+    with Store(url) as store:
+        found = check_database(store.database) + Registry(store).check()
+        assert any("damaged" in line or "not there" in line for line in found), found
+        said = [refusal(read) for n in range(ROWS) for read in readers(store, n)]
+    postgres.drop(url)
+    assert all(one is None or "damaged" in one or "There is no" in one for one in said), said
+    # The server itself reads a table of labels that was cut as one with fewer labels: only the check sees it.
+    assert any(said) or (table == "assessments" and how.startswith(("emptied", "cut")))
+
+
+def readers(store, n):
+    """Reads of a trace, its label and a version, which fail where they are not what was written."""
+
+    def trace():
+        assert len(store.get_trace(f"t{n}").inputs) == 1000
+
+    def label():
+        assert all(len(word.rationale) == 1000 for word in store.assessments(f"t{n}"))
+
+    def version():
+        found, payload, blobs = Registry(store).get("judge", "j", n + 1)
+        assert (found.version, len(payload["n"]), blobs) == (n + 1, 1000, {"index": b"x" * 1000})
+
+    return trace, label, version
+
+
+def refusal(read):
+    """What was said where it was refused, with a remedy; None where it was read."""
+    try:
+        read()
+    except (IntegrityError, NotFound) as error:
+        return error.remedy and str(error)
+    return None

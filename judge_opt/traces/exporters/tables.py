@@ -1,7 +1,6 @@
 """Traces as Parquet, Arrow and pandas, in the columns that `search_traces` uses too."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from judge_opt.core.errors import ModelNotInstalled
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from judge_opt.traces.store import Store
 
 GROUP_ROWS = 5000
+GROUP_TEXT = 4 * 2**20
+"""Characters of JSON after which a row group ends earlier: traces can be large, and a group is in memory."""
 COLUMNS = ("trace_id", "created", "session", *JSON_COLUMNS)
 _REMEDY = "Run: pip install 'judge-opt[tables]'."
 _TEXT = SafeText()
@@ -52,7 +53,8 @@ def to_arrow(source: "Store | Iterable[Trace]") -> "pyarrow.Table":
 
 
 def write_parquet(traces: Iterable[Trace], stream: IO[bytes]) -> tuple[int, int]:
-    """Writes the traces 5,000 a row group, with checksums, and returns how many traces and assessments."""
+    """Writes the traces, at most 5,000 and about 4 MB of text a row group, with checksums, and returns how
+    many traces and assessments."""
     pa = _arrow()
     import pyarrow.parquet as pq
 
@@ -92,9 +94,15 @@ def _schema(pa: Any) -> Any:
 
 def _batches(traces: Iterable[Trace], pa: Any) -> Iterator[Any]:
     schema = _schema(pa)
-    rest = iter(traces)
-    while some := list(islice(rest, GROUP_ROWS)):
-        rows = [_row(trace) for trace in some]
+    rows: list[dict[str, Any]] = []
+    held = 0
+    for trace in traces:
+        rows.append(_row(trace))
+        held += sum(len(rows[-1][name]) for name in JSON_COLUMNS)
+        if len(rows) == GROUP_ROWS or held > GROUP_TEXT:
+            yield pa.RecordBatch.from_pylist(rows, schema=schema)
+            rows, held = [], 0
+    if rows:
         yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,35 @@ JSON = st.recursive(
     max_leaves=8,
 )
 
+NAMES = TEXTS.filter(lambda text: 1 <= len(text) <= 60)
+MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+SPANS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "span_id": st.from_regex(r"[0-9a-f]{16}", fullmatch=True),
+            "parent_id": st.none(),
+            "name": TEXTS,
+            "attributes": st.dictionaries(TEXTS, JSON, max_size=3),
+        }
+    ),
+    max_size=2,
+)
+TRACES = st.builds(
+    Trace,
+    id=NAMES,
+    inputs=JSON.filter(lambda value: value is not None),
+    outputs=JSON,
+    expectations=st.dictionaries(TEXTS, JSON, max_size=2),
+    session=st.none() | NAMES,
+    tags=st.dictionaries(NAMES, TEXTS, max_size=2),
+    metadata=st.dictionaries(TEXTS, JSON, max_size=2),
+    spans=SPANS.map(tuple),
+    created=MOMENTS,
+)
+SAID = st.lists(
+    st.tuples(NAMES, JSON.filter(lambda value: value is not None), st.none() | TEXTS, NAMES), max_size=4
+)
+
 
 def row(
     item: str = "a", labels: Iterable[tuple[str, str, Any]] = (("ana", "tone", "kind"),), **more: Any
@@ -49,3 +79,18 @@ def write_lines(path: Path, *rows: Any) -> Path:
 def contents(store: Store) -> list[tuple[Trace, tuple[Assessment, ...]]]:
     """Everything that can be read of a store, sorted by trace id."""
     return sorted(((trace, trace.assessments) for trace in store.iter_traces()), key=lambda pair: pair[0].id)
+
+
+def store_all(store: Store, traces: list[tuple[Trace, Any]]) -> None:
+    """Stores the traces with replaced, retracted, overridden and failed assessments."""
+    store.add_traces(trace for trace, _ in traces)
+    for trace, said in traces:
+        for place, (name, value, rationale, rater) in enumerate(said):
+            word = store.log_feedback(trace.id, name, value, rationale, rater=rater, metadata={"n": place})
+            if place % 3 == 1:
+                store.log_feedback(trace.id, name, [value], rater=rater)
+            if place % 3 == 2:
+                store.retract(word.id)
+            if place == 0:
+                store.override(word.id, "better", "why not", rater="chief")
+                store.log_expectation(trace.id, name, {"is": value}, source="CODE", rater=rater)

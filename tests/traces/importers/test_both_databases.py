@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from import_help import HOSTILE, contents, row
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from import_help import HOSTILE, SAID, TRACES, contents, row, store_all, write_lines
 
 import judge_opt
 from judge_opt.traces import Store, Trace
@@ -29,9 +32,9 @@ print(report.traces, report.assessments, not report.skipped, peak.split()[1])
 """
 
 
-def start(source: Path, url: str, kill_at: str = "") -> "subprocess.Popen[str]":
+def start(source: Path, url: str, kill_at: str = "", code: str = IMPORT) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", IMPORT, str(source), url],
+        [sys.executable, "-c", code, str(source), url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -79,6 +82,30 @@ def test_hostile_text_goes_from_one_database_to_the_other_and_back(
         assert contents(one) == before
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@settings(
+    max_examples=10,
+    phases=[Phase.explicit, Phase.generate],  # shrinking would take minutes: every example writes to disk
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(traces=st.lists(st.tuples(TRACES, SAID), min_size=1, max_size=4, unique_by=lambda pair: pair[0].id))
+def test_any_trace_goes_through_a_file_and_back(
+    store_url: str, tmp_path: Path, kind: str, traces: list[tuple[Trace, Any]]
+) -> None:
+    path = tmp_path / f"any.{kind}"
+    with Store(store_url) as store:
+        store_all(store, traces)
+        before = contents(store)
+        path.unlink(missing_ok=True)
+        export_traces(store, path)
+        ids = [trace.id for trace, _ in before]
+        store.delete_traces(ids)
+        report = import_traces(store, path)
+        assert (report.traces, len(report.skipped), len(report.truncated)) == (len(ids), 0, 0)
+        assert contents(store) == before
+        store.delete_traces(ids)
+
+
 def test_no_cell_of_an_export_is_a_formula(store_url: str, tmp_path: Path) -> None:
     texts = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", '=cmd|" /C calc"!A0', "＝1", *HOSTILE]
     with Store(store_url) as store:
@@ -123,3 +150,29 @@ def test_memory_does_not_grow_with_the_source(store_url: str, tmp_path: Path) ->
         assert int(traces) == rows
         peaks.append(int(peak) * 1024)
     assert peaks[1] - peaks[0] < 24 * 2**20, peaks
+
+
+EXPORT = """
+import sys
+from judge_opt.traces import Store
+from judge_opt.traces.exporters import export_traces
+with Store(sys.argv[2]) as store:
+    written = [export_traces(store, sys.argv[1] + "." + end).traces for end in ("jsonl", "csv", "parquet", "otlp")]
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(*written, peak.split()[1])
+"""
+
+
+def test_memory_of_an_export_does_not_grow_with_the_store(store_url: str, tmp_path: Path) -> None:
+    peaks = []
+    with Store(store_url) as store:
+        for before, rows in ((0, 5_000), (5_000, 12_000)):
+            source = write_lines(
+                tmp_path / "rows.jsonl",
+                *(row(f"item-{n}", outputs=f"{n} " + "word " * 150) for n in range(before, rows)),
+            )
+            import_traces(store, source)
+            *written, peak = map(int, printed(start(tmp_path / f"{rows}", store_url, code=EXPORT)))
+            assert written == [rows] * 4
+            peaks.append(peak * 1024)
+    assert peaks[1] - peaks[0] < 16 * 2**20, peaks

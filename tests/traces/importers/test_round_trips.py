@@ -11,62 +11,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from import_help import HOSTILE, JSON, TEXTS, contents
+from import_help import HOSTILE, SAID, TRACES, contents, store_all
 
 from judge_opt.core.errors import UsageError
 from judge_opt.traces import Store, Trace
 from judge_opt.traces.exporters import export_traces, to_arrow, to_pandas
 from judge_opt.traces.importers import import_traces
 
-NAMES = TEXTS.filter(lambda text: 1 <= len(text) <= 60)
-MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
-SPANS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "span_id": st.from_regex(r"[0-9a-f]{16}", fullmatch=True),
-            "parent_id": st.none(),
-            "name": TEXTS,
-            "attributes": st.dictionaries(TEXTS, JSON, max_size=3),
-        }
-    ),
-    max_size=2,
-)
-TRACES = st.builds(
-    Trace,
-    id=NAMES,
-    inputs=JSON.filter(lambda value: value is not None),
-    outputs=JSON,
-    expectations=st.dictionaries(TEXTS, JSON, max_size=2),
-    session=st.none() | NAMES,
-    tags=st.dictionaries(NAMES, TEXTS, max_size=2),
-    metadata=st.dictionaries(TEXTS, JSON, max_size=2),
-    spans=SPANS.map(tuple),
-    created=MOMENTS,
-)
-SAID = st.lists(
-    st.tuples(NAMES, JSON.filter(lambda value: value is not None), st.none() | TEXTS, NAMES), max_size=4
-)
 CALM = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def fill(store: Store, traces: list[tuple[Trace, Any]]) -> None:
-    """Stores the traces with replaced, retracted, overridden and failed assessments."""
-    store.add_traces(trace for trace, _ in traces)
-    for trace, said in traces:
-        for place, (name, value, rationale, rater) in enumerate(said):
-            word = store.log_feedback(trace.id, name, value, rationale, rater=rater, metadata={"n": place})
-            if place % 3 == 1:
-                store.log_feedback(trace.id, name, [value], rater=rater)
-            if place % 3 == 2:
-                store.retract(word.id)
-            if place == 0:
-                store.override(word.id, "better", "why not", rater="chief")
-                store.log_expectation(trace.id, name, {"is": value}, source="CODE", rater=rater)
 
 
 def through(convert: Callable[[Store, Path], Any], traces: list[tuple[Trace, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder, Store(":memory:") as one, Store(":memory:") as other:
-        fill(one, traces)
+        store_all(one, traces)
         source = convert(one, Path(folder))
         report = import_traces(other, source)
         assert [len(report.skipped), len(report.conflicts), len(report.truncated)] == [0, 0, 0]
@@ -189,7 +146,7 @@ def test_csv_cells_are_never_formulas(tmp_path: Path) -> None:
 
 def test_labels_in_csv_come_back_with_their_history(tmp_path: Path) -> None:
     with Store(":memory:") as one, Store(":memory:") as other:
-        fill(
+        store_all(
             one,
             [(Trace(id=f"t{n}", inputs={"q": n}), [("tone", "kind", "Warm.", "ana")] * 3) for n in range(3)],
         )
@@ -228,7 +185,7 @@ def test_an_export_replaces_the_file_whole_or_leaves_it(tmp_path: Path) -> None:
 
 def test_another_store_is_copied_with_its_history(tmp_path: Path) -> None:
     with Store(tmp_path / "one.db") as one, Store(":memory:") as other:
-        fill(
+        store_all(
             one,
             [
                 (
