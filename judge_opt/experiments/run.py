@@ -215,7 +215,11 @@ def run(
     ) as session:
         with use_session(session):
             aligned = prepared.optimizer.align(
-                prepared.judge, train, seed=config.seed, callbacks=[clock.event]
+                prepared.judge,
+                train,
+                budget=_for_alignment(config, plan),
+                seed=config.seed,
+                callbacks=[clock.event],
             )
             reach("experiment.aligned")
             test, reads = _open_test(prepared)
@@ -236,6 +240,14 @@ def run(
     seal(plan.folder)
     code = EXIT_OK if promoted else EXIT_NOT_PROMOTED
     return Outcome(plan.run_id, plan.folder, report, promoted, version, code)
+
+
+def _for_alignment(config: ExperimentConfig, plan: Plan) -> Budget | None:
+    """What of the run's calls the optimizer may spend: both judges are still to be asked about every held-out row,
+    and a search that used up all would end in nothing. Tokens and dollars of those are not known before."""
+    if config.budget.calls is None or config.budget.calls <= 2 * plan.test:
+        return None
+    return Budget(calls=config.budget.calls - 2 * plan.test)
 
 
 def _open_test(prepared: Prepared) -> tuple[list[LabelledExample], list[HeldOutRead]]:

@@ -4,13 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import alignment_world as world
 import pytest
 import yaml
 
+from judge_opt.align.noop import NoOp
+from judge_opt.align.running import alignment
+from judge_opt.core.errors import BudgetExceeded
+from judge_opt.experiments.config import load_config
+from judge_opt.experiments.run import prepare, run
 from judge_opt.experiments.runs import list_runs, load_report
+from judge_opt.llm.keys import repeat
 from judge_opt.llm.store import CallStore
 from judge_opt.registry.judges import get_judge
 from judge_opt.testing.fault_server import FaultServer
@@ -165,3 +172,28 @@ def test_a_finished_run_buys_nothing_when_it_is_run_again(config, server, tmp_pa
     assert align(config, home).returncode == 0
     assert server.completions == before
     assert results(home) == first
+
+
+class Greedy(NoOp):
+    """Asks the same again until nobody lets it, as a search without an end would."""
+
+    name = "greedy"
+
+    def align(self, judge, train, *, valid=None, budget=None, seed=0, callbacks=()):
+        with alignment(self, judge, train, valid, budget, seed, callbacks) as run:
+            for index in range(100):
+                try:
+                    with repeat(index):
+                        judge.batch([one.fields for one in train], concurrency=1)
+                except BudgetExceeded:
+                    return run.result(judge, stopped="budget")
+        raise AssertionError("nothing stopped it")
+
+
+def test_a_search_leaves_the_calls_that_the_comparison_needs(config, tmp_path):
+    loaded, folder = load_config(config, {"budget.calls": 180, "split.train": 30})
+    outcome = run(replace(prepare(loaded, folder, tmp_path), optimizer=Greedy()))
+    assert outcome.report.validation.n_rows == 50
+    assert outcome.report.validation.after.coverage == 1.0
+    calls = sum(line.calls for line in outcome.report.ledger if line.purpose != "embed")
+    assert 80 + 50 <= calls <= 180  # 80 for the search, and every held-out row once: the judge is the same
