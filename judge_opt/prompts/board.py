@@ -16,6 +16,7 @@ from judge_opt.evaluation.rows import Row
 from judge_opt.evaluation.scorers import Scorer
 from judge_opt.evaluation.tally import listen, tallied
 from judge_opt.llm.parallel import map_threads
+from judge_opt.prompts.loading import outside
 from judge_opt.prompts.objectives import Aim, combined
 from judge_opt.prompts.targets import Target, Texts
 
@@ -134,7 +135,7 @@ class Board:
         by_id = {row.id: row for row in rows}
         told, texts = self.work.tell(phase), candidate.texts if candidate.number else None
         told(0, len(todo))
-        with self.target.running(texts) as run:
+        with outside(), self.target.running(texts) as run:
 
             def one(row_id: str) -> None:
                 candidate.rolled[row_id] = self._rolled(by_id[row_id], run)
@@ -153,7 +154,8 @@ class Board:
         def one(rollout: Rollout) -> list[Judgement]:
             return [_judged(scorer, rollout.row, rollout.ran) for scorer in scorers]
 
-        said = map_threads(one, rolled, self.concurrency)
+        with outside():
+            said = map_threads(one, rolled, self.concurrency)
         told(len(rolled), len(rolled))
         return said
 
@@ -186,6 +188,23 @@ def gains(before: Candidate, after: Candidate, rows: Sequence[Row]) -> dict[str,
         if old is not None and new is not None and old.score is not None and new.score is not None:
             found[row.id] = new.score - old.score
     return found
+
+
+def fallen(before: Candidate, after: Candidate, rows: Sequence[Row], aims: Sequence[Aim]) -> str:
+    """The first judge that must not fall and did, in the mean over the rows where both have its score; "" for
+    none."""
+    for k, aim in enumerate(aims):
+        if not aim.objective.must_not_fall:
+            continue
+        total = 0.0
+        for row in rows:
+            old, new = before.rolled.get(row.id), after.rolled.get(row.id)
+            if old is not None and new is not None:
+                a, b = old.scores[k], new.scores[k]
+                total += b - a if a is not None and b is not None else 0.0
+        if total < -1e-12:
+            return aim.name
+    return ""
 
 
 def coverage(candidate: Candidate, rows: Sequence[Row]) -> float:

@@ -17,7 +17,11 @@ from judge_opt.prompts.board import Rollout
 
 RUN = 8
 """Words in a row that are a quotation."""
+_UNSPACED = 20
+"""The same, of characters of a script that puts no blanks between words."""
+_SCRIPT = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _WORD = re.compile(r"\w+")
+_UNBROKEN = re.compile(rf"[{_SCRIPT}]{{{_UNSPACED},}}")
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s\"'<>)\]]+|[\w.+-]+@[\w-]+\.[\w.-]+", re.IGNORECASE)
 
 
@@ -34,12 +38,7 @@ def quoted(text: str, before: str, rollouts: Sequence[Rollout]) -> str:
         if address in found and address not in addresses:
             return address
     seen = {run for one in written for run in _runs(one)}
-    words = _WORD.findall(fold(text))
-    for start in range(len(words) - RUN + 1):
-        run = tuple(words[start : start + RUN])
-        if run in seen and run not in have:
-            return " ".join(run)
-    return ""
+    return next((run for run in _runs(text) if run in seen and run not in have), "")
 
 
 def _strangers(rollout: Rollout) -> Iterable[str]:
@@ -63,9 +62,14 @@ def _texts(value: Any) -> Iterable[str]:
         yield json.dumps(value)
 
 
-def _runs(text: str) -> set[tuple[str, ...]]:
-    words = _WORD.findall(fold(text))
-    return {tuple(words[i : i + RUN]) for i in range(len(words) - RUN + 1)}
+def _runs(text: str) -> dict[str, None]:
+    """Every run of words that is long enough for a quotation, in order."""
+    text = fold(text)
+    words = _WORD.findall(text)
+    found = dict.fromkeys(" ".join(words[i : i + RUN]) for i in range(len(words) - RUN + 1))
+    for piece in _UNBROKEN.findall(text):
+        found |= dict.fromkeys(piece[i : i + _UNSPACED] for i in range(len(piece) - _UNSPACED + 1))
+    return found
 
 
 def _addresses(text: str) -> list[str]:

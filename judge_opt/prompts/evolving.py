@@ -9,6 +9,7 @@ same seed makes the same plan.
 """
 
 import logging
+import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -59,6 +60,7 @@ class Evolution:
         self.board = board
         self.rewriter = rewriter
         self.train = list(train)
+        self.order = random.Random(f"{seed} looks").sample(self.train, len(self.train))
         self.valid = list(valid)
         self.minibatch = minibatch
         self.proposals = proposals
@@ -212,7 +214,7 @@ class Evolution:
 
     def _tried(self, one: Candidate, parent: Candidate) -> float:
         rows = [row for row in self.train if row.id in one.rolled]
-        others = [row for row in self.train if row.id not in one.rolled]
+        others = [row for row in self.order if row.id not in one.rolled]
         for look in range(1, LOOKS + 1):
             found = list(gains(parent, one, rows).values())
             mean, error = mean_and_error(found) if found else (0.0, 0.0)

@@ -19,7 +19,7 @@ from judge_opt.evaluation.rows import Row
 from judge_opt.evaluation.scorers import Scorer, make_scorers
 from judge_opt.judges.rendering import value_text
 from judge_opt.judges.stored import dump_judge
-from judge_opt.prompts.board import Board, Candidate, Rollout, gains
+from judge_opt.prompts.board import Board, Candidate, Rollout, fallen, gains
 from judge_opt.prompts.objectives import Aim, Objective, aims_of
 from judge_opt.prompts.paired import Gain, HeldOut, paired
 from judge_opt.validate.figures import Strict
@@ -149,6 +149,8 @@ def examine(
     doubtful = sorted((i for i in unmoved if up.get(i, 0.0) > 0), key=lambda i: (-up[i], i))
     lengths = _length(olds), _length(news)
     reasons = _reasons(guard, found, seen, shares, lengths)
+    if name := fallen(board.seed, best, rows, board.aims):
+        reasons.append(f"{name} fell, which must not ({found.judges[name].words()})")
     return GuardReport(
         confirmed=not reasons,
         gains=seen,

@@ -11,7 +11,16 @@ from judge_opt.core.text import printable
 from judge_opt.evaluation.scorers import Scorer
 from judge_opt.llm.budget import Budget
 from judge_opt.llm.session import use_session
-from judge_opt.prompts.board import Board, Candidate, any_scored, coverage, gains, mean_score, why_none
+from judge_opt.prompts.board import (
+    Board,
+    Candidate,
+    any_scored,
+    coverage,
+    fallen,
+    gains,
+    mean_score,
+    why_none,
+)
 from judge_opt.prompts.evolving import Evolution
 from judge_opt.prompts.guard import Guard, GuardReport, examine
 from judge_opt.prompts.objectives import Aim
@@ -118,13 +127,19 @@ class Job:
 
     def best(self) -> Candidate:
         """The settled candidate with the largest mean gain on the rows for choosing, and about as many rows with a
-        score as the seed has; the seed where none gains."""
+        score as the seed has, where nothing fell that must not; the seed where none gains."""
         seed, rows = self.board.seed, self.rows.valid
         floor = 0.9 * coverage(seed, rows)
         found = {0: 0.0}
         for one in self.board.candidates[1:]:
             over = gains(seed, one, rows)
-            if one.settled and over and coverage(one, rows) >= floor:
+            if not one.settled or not over:
+                continue
+            if coverage(one, rows) < floor:
+                one.why = "fewer of its outputs could be judged"
+            elif name := fallen(seed, one, rows, self.board.aims):
+                one.why = f"{name} fell, which must not"
+            else:
                 found[one.number] = sum(over.values()) / len(over)
         return self.board.candidates[max(found, key=lambda n: (found[n], -n))]
 

@@ -68,7 +68,9 @@ class Loading:
         return prompt if other is None else prompt.with_template(other)
 
 
-_current: ContextVar[Loading | None] = ContextVar("judge_opt_prompts", default=None)
+_OUTSIDE = "outside"
+_current: ContextVar[Loading | str | None] = ContextVar("judge_opt_prompts", default=None)
+"""None: nothing is known, as in a thread that an agent started."""
 _in_use: list[Loading] = []
 _lock = threading.Lock()
 
@@ -96,7 +98,7 @@ def _at_work() -> Loading | None:
     """
     loading = _current.get()
     if loading is not None:
-        return loading
+        return loading if isinstance(loading, Loading) else None
     with _lock:
         if any(other is not _in_use[0] for other in _in_use):
             raise UsageError(
@@ -104,6 +106,17 @@ def _at_work() -> Loading | None:
                 "Run one at a time, or start the thread's function in contextvars.copy_context().",
             )
         return _in_use[0] if _in_use else None
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """Inside the block, and in what takes its context over, prompts are as they are in the registry: for judges,
+    which run beside agents."""
+    token = _current.set(_OUTSIDE)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 @contextmanager

@@ -20,10 +20,11 @@ class Objective:
     """What a judge's verdicts are worth.
 
     Attributes:
-        weight: of this judge in a row's score, above 0.
+        weight: of this judge in a row's score, above 0; or 0, where it only must not fall.
         scores: label to what it is worth, 0 the worst and 1 the best; for labels that do not say so themselves.
         low, high: of a judge that gives numbers without bounds.
         lower_is_better: turns the scale around.
+        must_not_fall: a prompt whose mean here is below the seed's is not taken, whatever else it gains.
     """
 
     weight: float = 1.0
@@ -31,6 +32,7 @@ class Objective:
     low: float | None = None
     high: float | None = None
     lower_is_better: bool = False
+    must_not_fall: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,9 @@ def aims_of(scorers: Sequence[Scorer], objectives: Mapping[str, Objective | floa
                 f"Judges: {', '.join(names)}.",
             )
     aims = [_aim(one, given.get(one.name)) for one in scorers]
-    if len(aims) > 1 and (loose := [aim.name for aim in aims if not aim.bounded]):
+    if not any(aim.weight for aim in aims):
+        raise UsageError("Every judge has the weight 0.", "Give the one that is to rise a weight.")
+    if len(aims) > 1 and (loose := [aim.name for aim in aims if aim.weight and not aim.bounded]):
         raise UsageError(
             f"{loose[0]!r} gives numbers without bounds, which cannot be put together with other judges'.",
             f"Say what they range over: objectives={{{loose[0]!r}: Objective(low=1, high=5)}}.",
@@ -118,7 +122,7 @@ def _aim(scorer: Scorer, given: Objective | float | None) -> Aim:
         objective = Objective()
     else:
         objective = given if isinstance(given, Objective) else Objective(weight=float(given))
-    if not objective.weight > 0:
+    if not (objective.weight > 0 or (objective.must_not_fall and objective.weight == 0)):
         raise UsageError(
             f"The weight of {scorer.name!r} is {objective.weight:g}.",
             "Give one above 0; lower_is_better=True turns a scale around.",

@@ -101,7 +101,7 @@ class PromptResult:
         home: Home = None,
         registry: Registry | None = None,
     ) -> list[Prompt]:
-        """Register the best prompts as new versions, tagged with whether the gain is confirmed.
+        """Register the prompts that changed as new versions, tagged with whether the gain is confirmed.
 
         Args:
             alias: pointed at the new versions. Refused for a gain that is not confirmed: it would go live.
@@ -112,9 +112,13 @@ class PromptResult:
         """
         from judge_opt.prompts.registered import register_prompt
 
-        if not self.prompts:
+        if self.program is not None:
             raise UsageError(
                 "A DSPy program's texts are in no registry.", "Take result.program, and save it."
+            )
+        if not self.changed:
+            raise UsageError(
+                f"There is nothing to register. {self.verdict}", "The seed is registered already."
             )
         if alias is not None and not self.confirmed and not force:
             raise UsageError(
@@ -133,5 +137,10 @@ class PromptResult:
                 home=home,
                 registry=registry,
             )
-            for prompt in self.prompts.values()
+            for uri, prompt in self.prompts.items()
+            if any(self.texts[name] != self.seed_texts[name] for name in self.texts if _of(name, uri))
         ]
+
+
+def _of(component: str, uri: str) -> bool:
+    return component == uri or component.startswith(f"{uri}#")

@@ -81,6 +81,7 @@ def _halves(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
 
 def _apart(one: Sequence[Row], other: Sequence[Row], name: str, name_of_other: str) -> None:
     keys: tuple[tuple[str, Callable[[Row], str]], ...] = (
+        ("id", lambda row: row.id),
         ("group", lambda row: row.group),
         ("input", lambda row: content_hash(row.fields.get("inputs"))),
     )

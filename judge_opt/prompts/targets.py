@@ -5,7 +5,7 @@ class with the methods of `Target`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import dspy
@@ -41,7 +41,8 @@ class Target(Protocol):
         """
 
     def running(self, texts: Texts | None) -> AbstractContextManager[Callable[[Row], Ran]]:
-        """A function that runs it with these texts (None: its own), inside the block."""
+        """A function that runs it with these texts (None: its own), inside the block; nothing else that runs
+        there, such as a judge, sees them."""
         ...
 
     def components(self) -> Texts:
@@ -86,8 +87,13 @@ class PromptedAgent:
     @contextmanager
     def running(self, texts: Texts | None) -> Iterator[Callable[[Row], Ran]]:
         loading = self.loading if texts is None else self.loading.with_templates(self.templates(texts))
-        with use_loading(loading), _lm_of_the_session():
-            yield self.agent.run
+        lm = _lm_of_the_session()
+
+        def run(row: Row) -> Ran:
+            with use_loading(loading), dspy.context(lm=lm) if lm is not None else nullcontext():
+                return self.agent.run(row)
+
+        yield run
 
     def prompts(self) -> dict[str, Prompt]:
         """The prompts that are rewritten, by URI."""
@@ -164,9 +170,13 @@ class Program:
         for predictor in program.predictors():
             if isinstance(predictor.lm, SessionLM):
                 predictor.lm = predictor.lm.within(session, "agent")
-        agent = Agent(lambda **inputs: program(**inputs))
-        with _lm_of_the_session():
-            yield agent.run
+        agent, lm = Agent(lambda **inputs: program(**inputs)), _lm_of_the_session()
+
+        def run(row: Row) -> Ran:
+            with dspy.context(lm=lm) if lm is not None else nullcontext():
+                return agent.run(row)
+
+        yield run
 
     def components(self) -> Texts:
         found = {name: one.signature.instructions for name, one in self.module.named_predictors()}
@@ -213,12 +223,7 @@ def _parts(uri: str, template: Template) -> list[tuple[str, str]]:
     return [(f"{uri}#{n}", template[n]["content"]) for n in told]
 
 
-@contextmanager
-def _lm_of_the_session() -> Iterator[None]:
-    """DSPy's own LM, where it is one of ours, books in the current session as the agent's."""
+def _lm_of_the_session() -> SessionLM | None:
+    """DSPy's own LM, where it is one of ours, as one that books in the current session as the agent's."""
     lm = dspy.settings.lm
-    if not isinstance(lm, SessionLM):
-        yield
-        return
-    with dspy.context(lm=lm.within(current_session(), "agent")):
-        yield
+    return lm.within(current_session(), "agent") if isinstance(lm, SessionLM) else None

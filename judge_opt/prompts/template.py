@@ -7,6 +7,7 @@ is read as a variable.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -102,8 +103,15 @@ def render(template: Template, values: Mapping[str, Any], what: str) -> Template
 
 def cleaned(text: str) -> str:
     """A text that a model wrote without control and other invisible characters, so that a person who reads it
-    sees all that the agent is told."""
-    return "".join(one for one in text if one in "\n\t" or one.isprintable()).strip()
+    sees all that the agent is told. Blanks of every kind are plain ones."""
+    return "".join(_seen(one) for one in text).strip()
+
+
+def _seen(character: str) -> str:
+    if character.isprintable() or character in "\n\t":
+        return character
+    kind = unicodedata.category(character)
+    return {"Zs": " ", "Zl": "\n", "Zp": "\n"}.get(kind, "")
 
 
 def repaired(text: str, variables: frozenset[str]) -> str | None:

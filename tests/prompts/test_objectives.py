@@ -62,6 +62,7 @@ def test_a_verdict_is_worth_what_its_scale_says(kind, value, objective, score):
         ([BOOL], {"k": 1.0}, "names no judge"),
         ([BOOL], {"j": 0.0}, "weight"),
         ([BOOL], {"j": float("nan")}, "weight"),
+        ([BOOL], {"j": Objective(weight=0, must_not_fall=True)}, "weight 0"),
         ([categories("a", "b")], {"j": Objective(scores={"a": 1.0})}, "'b' has no score"),
         ([categories("a", "b")], {"j": Objective(scores={"a": 1.0, "b": 2.0})}, "not in 0 to 1"),
         ([BOOL, ValueType("float")], {}, "without bounds"),

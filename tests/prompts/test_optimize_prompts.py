@@ -252,6 +252,8 @@ def test_a_worse_prompt_is_not_taken(prompt, server, world):
     result = optimize(agent_of(server), server)
     assert not result.changed
     assert all(one.why for one in result.candidates[1:])
+    with pytest.raises(UsageError, match="nothing to register"):
+        result.register()
     assert result.verdict.startswith("The seed is kept: of 1 prompts tried none does better")
 
 
@@ -262,6 +264,20 @@ def test_rows_that_are_not_judged_change_no_score(prompt, server, world):
     assert result.held_out.rows == len(TEST) - 3
     assert result.held_out.total.after == clean.held_out.total.after == 1.0
     assert result.held_out.coverage_after == pytest.approx(21 / 24)
+
+
+def test_a_judge_that_loads_a_prompt_keeps_its_own(prompt, server):
+    register_prompt("checklist", "Thursday")
+
+    def lists(outputs) -> bool:
+        return load_prompt("checklist").format() in outputs["reply"]
+
+    result = optimize(
+        agent_of(server), server, judges=[lists], objectives={}, reflection_base_url=server.base_url
+    )
+    assert list(result.texts) == ["prompts:/support/1"]
+    assert result.held_out.total.after == 1.0
+    assert not result.warnings
 
 
 def test_an_agent_that_fails_on_a_row_loses_that_row_only(prompt, server):
@@ -291,6 +307,37 @@ def test_several_judges_are_weighed(prompt, server):
     mean = (held.judges["quality"].after + 0.5 * held.judges["length"].after) / 1.5
     assert held.total.after == pytest.approx(mean)
     assert held.judges["length"].gain.value < 0 < held.judges["quality"].gain.value
+
+
+def test_what_must_not_fall_keeps_a_prompt_from_being_taken(prompt, server, world):
+    def safe(outputs) -> bool:
+        return "promise" not in outputs["reply"]
+
+    plain = world.__call__
+    world.say = lambda shown: f"{shown} {NAMES_DAY} Promise it." if NAMES_DAY not in shown else shown
+
+    def answer(body):
+        said = plain(body)
+        promised = body["model"].endswith("agent") and "Promise it." in str(body) and "Case 113:" in str(body)
+        return f"{said} I promise." if promised else said
+
+    server.answer = answer
+    judges, aims = [judge(server), safe], OBJECTIVES | {"safe": Objective(weight=0, must_not_fall=True)}
+    result = optimize(agent_of(server), server, judges=judges, objectives=aims)
+    assert not result.changed
+    assert result.candidates[1].gain > 0.5
+    assert result.candidates[1].why == "safe fell, which must not"
+    without = optimize(agent_of(server), server, judges=judges, objectives=OBJECTIVES | {"safe": 0.001})
+    assert without.changed
+
+    # where it falls on the held-out rows only, the gain is not confirmed
+    server.answer = lambda body: answer(json.loads(json.dumps(body).replace("Case 413:", "Case 113:")))
+    later = optimize(
+        agent_of(server), server, judges=judges, objectives=aims, valid=rows(16, 150), test=rows(24, 400)
+    )
+    assert later.changed
+    assert not later.confirmed
+    assert "safe fell, which must not" in later.verdict
 
 
 @pytest.mark.parametrize("calls", [40, 70, 120, 200, 300])
@@ -328,6 +375,9 @@ def test_what_does_not_fit_together_costs_no_call(prompt, server):
     agent, one = agent_of(server), judge(server)
     with pytest.raises(LeakageError, match="stands in train too"):
         optimize_prompts(agent, TRAIN, TRAIN[:6], [one], objectives=OBJECTIVES)
+    named, twin = TRAIN[0] | {"id": "a", "group": "g"}, TEST[0] | {"id": "a", "group": "h"}
+    with pytest.raises(LeakageError, match="id of the test row"):
+        optimize(agent, server, train=[named, *TRAIN[1:]], test=[twin])
     with pytest.raises(LeakageError, match="stands in valid too"):
         optimize(agent, server, test=VALID)
     with pytest.raises(UsageError, match="not known which verdicts"):
