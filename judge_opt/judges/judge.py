@@ -7,46 +7,42 @@ Its one predictor is an ordinary `dspy.Predict`, so DSPy's optimizers rewrite it
 What MemAlign learned is in `memory`, as data, and is brought in anew for each item.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import dspy
-import numpy as np
 
 from judge_opt.core.errors import UsageError
 from judge_opt.core.results import Judgement, Unscored
 from judge_opt.core.text import nearest
 from judge_opt.core.values import ValueType
-from judge_opt.judges import learning
 from judge_opt.judges.adapter import JudgeAdapter
 from judge_opt.judges.asking import Question, adrive, asking, drive
 from judge_opt.judges.bar import Wanted
 from judge_opt.judges.batching import abatch, batch
 from judge_opt.judges.calibration import Calibration
 from judge_opt.judges.calls import acall, call
-from judge_opt.judges.decide import decide
 from judge_opt.judges.distributions import distribution as distribution
 from judge_opt.judges.dspy_road import watched
 from judge_opt.judges.feedback import Feedback
 from judge_opt.judges.item import Parts, parts_of
+from judge_opt.judges.learner import Learner
 from judge_opt.judges.options import AskOptions
+from judge_opt.judges.recalling import feedback_of, recalled, settled
+from judge_opt.judges.signature import signature_of
 from judge_opt.judges.template import Template
-from judge_opt.judges.verdict import RATIONALE, VERDICT
-from judge_opt.labels.examples import FIELDS, LabelledExample
+from judge_opt.labels.examples import FIELDS
 from judge_opt.llm.session import Session, current_session
 from judge_opt.llm.uri import ModelURI
 from judge_opt.memory.guidelines import Guideline, with_guidelines
-from judge_opt.memory.memory import Memory, Recall, demo
+from judge_opt.memory.memory import Memory
 from judge_opt.memory.vectors import Vectors
 from judge_opt.traces.schema import SourceType
 
 LOGPROB_PROVIDERS = ("local", "openai", "gateway", "endpoints", "openai-compatible")
 
 
-class Judge(dspy.Module):
+class Judge(Learner, dspy.Module):
     """Made by `make_judge`; its learned state is `predict.signature.instructions`, `predict.demos` and
     `memory`.
 
@@ -94,7 +90,7 @@ class Judge(dspy.Module):
         self.memory = memory
         self.calibration: Calibration | None = None
         self.options = options or AskOptions()
-        self.predict = dspy.Predict(_signature(template, rationale))
+        self.predict = dspy.Predict(signature_of(template, rationale))
         self._fields = {v.name: v.field for v in template.variables}
         self.adapter = JudgeAdapter(
             value_type, {field: name for name, field in self._fields.items()}, template.shown, rationale
@@ -169,20 +165,20 @@ class Judge(dspy.Module):
     ) -> Feedback:
         """Judge what `parts` and `embed` gave."""
         if isinstance(parts, Unscored):
-            return self._feedback(parts, None)
-        recall, shown = self._recalled(vector, not_group)
+            return feedback_of(self, parts, None)
+        recall, shown = recalled(self, vector, not_group)
         judged = self.ask(parts, guidelines=recall.guidelines if recall else (), demos=shown)
-        return self._feedback(self._settled(judged, recall), recall, parts.cut)
+        return feedback_of(self, settled(self, judged, recall), recall, parts.cut)
 
     async def ajudge_parts(
         self, parts: "Parts | Unscored", vector: Vectors | None, not_group: str | None
     ) -> Feedback:
         """As `judge_parts`, in an event loop."""
         if isinstance(parts, Unscored):
-            return self._feedback(parts, None)
-        recall, shown = self._recalled(vector, not_group)
+            return feedback_of(self, parts, None)
+        recall, shown = recalled(self, vector, not_group)
         judged = await self.aask(parts, guidelines=recall.guidelines if recall else (), demos=shown)
-        return self._feedback(self._settled(judged, recall), recall, parts.cut)
+        return feedback_of(self, settled(self, judged, recall), recall, parts.cut)
 
     def batch(
         self,
@@ -292,160 +288,7 @@ class Judge(dspy.Module):
                 f"{self.name!r} knows no field {unknown[0]!r}.{near}", f"Give {', '.join(FIELDS)} or session."
             )
 
-    def _recalled(
-        self, vector: Vectors | None, not_group: str | None
-    ) -> tuple[Recall | None, list[dict[str, Any]]]:
-        if self.memory is None:
-            return None, []
-        recall = self.memory.recall(vector, not_group)
-        return recall, [demo(episode, self._fields) for episode, _ in recall.shown]
-
-    def _settled(self, asked: Judgement, recall: Recall | None) -> Judgement:
-        """The model's own answer, pooled with what the examples say, then calibrated."""
-        fused = self._fused(asked, recall)
-        return fused if self.calibration is None else self.calibration.apply(fused, self.value_type)
-
-    def _fused(self, asked: Judgement, recall: Recall | None) -> Judgement:
-        if recall is None or self.memory is None or self.memory.fusion is None or isinstance(asked, Unscored):
-            return asked
-        own = np.asarray([distribution(asked, self.value_type)])
-        odds = self.memory.fusion.of({"judge": own, **recall.sources})[0]
-        pooled = {label: float(p) for label, p in zip(self.value_type.choices(), odds, strict=True)}
-        value = decide(pooled, self.value_type)
-        return replace(
-            asked, value=value, confidence=pooled[self.value_type.text_of(value)], probabilities=pooled
-        )
-
-    def _feedback(self, result: Judgement, recall: Recall | None, cut: Sequence[Any] = ()) -> Feedback:
-        metadata: dict[str, Any] = dict(result.details)
-        if cut:
-            metadata["cut"] = list(cut)
-        if recall is not None:
-            metadata |= {
-                "guidelines": [g.text for g in recall.guidelines if g.state == "active"],
-                "examples": [{"id": e.id, "similarity": s} for e, s in reversed(recall.shown)],
-                "neighbours": [
-                    {"id": e.id, "value": self.value_type.text_of(e.gold), "similarity": s}
-                    for e, s in recall.near
-                ],
-            }
-            if recall.left_out:
-                metadata["examples_left_out"] = recall.left_out
-        return Feedback(
-            result,
-            name=self.name,
-            source=self.model or self.name,
-            source_type=self.source_type,
-            metadata=metadata,
-        )
-
-    # -- learning and state ------------------------------------------------------------------------------
-
-    def align(
-        self, labelled: Any = None, optimizer: Any = None, *, traces: Any = None, **options: Any
-    ) -> "Judge":
-        """A judge that agrees better with the labels; this one is not changed. MLflow's name and habit:
-        `judge.align(optimizer, traces)` and `judge.align(traces)` are understood too.
-
-        Args:
-            labelled: labelled examples (see `judge_opt.load_examples` and `judge_opt.make_split`), or
-                traces with people's feedback of this judge's name; keep some rows back, for
-                `judge_opt.validate_judges`.
-            optimizer: anything with `align` (see `judge_opt.align.contract`); default: `MemAlign()`. Call
-                its `align` yourself for the whole `AlignmentResult`. One that returns a judge is fine.
-            traces: the same as `labelled`.
-            **options: handed to the optimizer: seed, budget, callbacks.
-
-        Raises:
-            UsageError: nothing to learn from was given.
-            DataError: no trace has a label of this judge's name; the names that there are are listed.
-            JudgeOptError: see the optimizer.
-        """
-        return learning.align(self, labelled, optimizer, traces, options)
-
-    def unalign(
-        self,
-        traces: Any = None,
-        *,
-        assessments: Any = None,
-        rater: str | Sequence[str] | None = None,
-    ) -> "Judge":
-        """A judge without what it learned from some labels; this one is not changed, and no model is asked.
-        Examples and votes go, and guidelines that stand on them alone; what is left is fitted anew. Taking all
-        of them back gives the untouched judge. MLflow's name.
-
-        Args:
-            traces: traces, labelled examples, or their ids: whole examples go.
-            assessments: assessments or their ids: single votes go.
-            rater: one or several raters, all of whose votes go.
-
-        Raises:
-            UsageError: the judge has learned nothing, or nothing was named.
-            NotFound: something that was named is not in its memory; nothing is changed.
-        """
-        return learning.unalign(self, traces, assessments, rater)
-
-    def explain(self, item: Any, *, measure: bool = False) -> Any:
-        """What stood behind one judgement: the guidelines and examples that were used and what each
-        contributed; `print` it.
-
-        Args:
-            item: as of `judge_item`.
-            measure: also judge the item without each of its guidelines and examples: one call each.
-        """
-        from judge_opt.judges.explaining import explain
-
-        return explain(self, item, measure=measure)
-
-    def register(self, name: str | None = None, tags: Mapping[str, str] | None = None) -> Any:
-        """Store this judge as an immutable version; see `judge_opt.register_judge`."""
-        from judge_opt.registry.judges import register
-
-        return register(self, name, tags=dict(tags or {}))
-
-    def with_memory(self, memory: Memory | None) -> "Judge":
-        """A copy of this judge with another memory; this one is not changed."""
-        other = self.copy()
-        other.memory = memory
-        return other
-
-    def with_calibration(self, calibration: Calibration | None) -> "Judge":
-        """A copy of this judge with another calibration; this one is not changed."""
-        other = self.copy()
-        other.calibration = calibration
-        return other
-
-    def save(self, path: str | Path, *_: Any, **__: Any) -> None:
-        """Write this judge to a folder as JSON of our own, with hashes; `judge_opt.load_judge` reads it.
-        DSPy's arguments are taken and not needed: nothing is ever pickled."""
-        from judge_opt.judges.stored import save_judge
-
-        save_judge(self, Path(path))
-
-    def load(self, path: str | Path, *_: Any, **__: Any) -> None:
-        """Become the judge that was saved to a folder, at this one's `base_url`. DSPy's habit;
-        `judge_opt.load_judge` is plainer.
-
-        Raises:
-            UsageError: the folder holds a judge of another kind.
-            NotFound, IntegrityError: see `judge_opt.load_judge`.
-        """
-        learning.load(self, path)
-
-    def example(self, labelled: LabelledExample) -> dspy.Example:
-        """A labelled row as DSPy's optimizers take it: the item's fields are its inputs; `value`, the
-        predictor's own fields and its verdict are there for metrics and for demos."""
-        return learning.example(self, labelled)
-
-    def copy(self) -> "Judge":
-        """An independent judge with the same state."""
-        other = self._made_again()
-        other.memory = self.memory
-        other.calibration = self.calibration
-        other.predict.signature = self.predict.signature
-        other.predict.demos = copy.deepcopy(self.predict.demos)
-        other.predict.lm = self.predict.lm
-        return other
+    # -- state ---------------------------------------------------------------------------------------------
 
     def _made_again(self) -> "Judge":
         """As it was made: nothing learned."""
@@ -470,21 +313,6 @@ class Judge(dspy.Module):
         """A judge from what `extra_state` gave and the arguments of `Judge`."""
         return cls(**made)
 
-    def deepcopy(self) -> "Judge":
-        """DSPy's name for `copy`: what optimizers call."""
-        return self.copy()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Judge":
-        return self.copy()
-
     def __repr__(self) -> str:
         learned = "" if self.memory is None else f", {len(self.memory.episodic)} examples"
         return f"{type(self).__name__}({self.name!r}, {self.value_type.describe()!r}, model={self.model!r}{learned})"
-
-
-def _signature(template: Template, rationale: bool) -> Any:
-    fields: dict[str, Any] = {v.field: (Any, dspy.InputField(desc=v.name)) for v in template.variables}
-    if rationale:
-        fields[RATIONALE] = (str | None, dspy.OutputField(desc="the reasons, before the verdict"))
-    fields[VERDICT] = (Any, dspy.OutputField(desc="the verdict"))
-    return dspy.make_signature(fields, template.text)
