@@ -1,10 +1,10 @@
 """Agreement by the number of labels, on a small real model and labels of real people.
 
-    python -m benchmarks.curves.run --data ../shared/data --home .judge_opt/curves
+    python -m benchmarks.curves.run --data ../shared/data
 
 Three judges, three splits each, the labels of one split nested: the first 20 of the 200 are those of N = 20.
-Stopped and run again with the same --home it goes on where it was: a cell that is done lies there as JSON, and
-no call is bought twice.
+Stopped and run again it goes on where it was: a cell that is done lies in `cells/`, and within a cell no call is
+bought twice. Remove `cells/` to run everything anew.
 """
 
 import argparse
@@ -52,6 +52,10 @@ OFF: dict[str, dict[str, Any]] = {
     "examples alone": {"guidelines": 0, "fusion": False},
     "guidelines alone": {"shots": 0, "fusion": False},
 }
+
+
+TEXT = ("text_classifier", "nearest_neighbour", "five_neighbours")
+"""Baselines that ask no language model."""
 
 
 def told(found: Figure) -> dict[str, float | None]:
@@ -164,63 +168,63 @@ def summarize(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with cebab.jsonl")
-    parser.add_argument("--home", type=Path, required=True, help="folder for calls and cells that are done")
-    parser.add_argument("--seeds", type=int, default=len(SEEDS))
-    options = parser.parse_args()
-    os.environ["JUDGE_OPT_DATA"] = str(options.data.resolve())
-    rows = []
-    for seed in SEEDS[: options.seeds]:
-        for task in TASKS:
-            for size in SIZES:
-                done = options.home / "cells" / f"{task}-{seed}-{size}.json"
-                if not done.exists():
-                    done.parent.mkdir(parents=True, exist_ok=True)
-                    write_text(done, json.dumps(cell(task, seed, size, options.home)))
-                rows.append(json.loads(done.read_text()))
+def report(rows: Sequence[dict[str, Any]], planned: int) -> None:
+    """Write what there is."""
     worse = [r for r in rows if r["all"]["gained"]["high"] is not None and r["all"]["gained"]["high"] < 0]
-    gained = [r for r in rows if r["labels"] >= 100 and r["all"]["gained"]["low"] > 0]
-    many = [r for r in rows if r["labels"] >= 100]
     checks = [
+        check("done", "cells that were run", len(rows), "==", planned),
         check(
             "harm", "cells in which the aligned judge is surely worse than the untouched", len(worse), "==", 0
         ),
-        check(
-            "gain",
-            "share of cells of 100 and 200 labels that surely gain",
-            len(gained) / len(many),
-            ">=",
-            0.8,
-        ),
     ]
+    many = [r for r in rows if r["labels"] >= 100]
+    if many:
+        gained = [r for r in many if (r["all"]["gained"]["low"] or 0.0) > 0]
+        what = "share of cells of 100 and 200 labels that surely gain"
+        checks.append(check("gain", what, len(gained) / len(many), ">=", 0.8))
     for task in TASKS:
         same = [r for r in many if r["task"] == task]
+        if not same:
+            continue
         best = max(
-            statistics.mean(r["baselines"][name]["kappa"]["value"] for r in same)
-            for name in ("text_classifier", "nearest_neighbour", "five_neighbours")
+            statistics.mean(r["baselines"][name]["kappa"]["value"] or 0.0 for r in same)
+            for name in TEXT
             if all(name in r["baselines"] for r in same)
         )
-        ours = statistics.mean(r["all"]["kappa"]["value"] for r in same)
-        checks.append(
-            check(
-                f"text_{task}",
-                f"kappa over the best text-only baseline, {task}, 100 and 200 labels",
-                ours - best,
-                ">=",
-                0,
-            )
-        )
+        ours = statistics.mean(r["all"]["kappa"]["value"] or 0.0 for r in same)
+        what = f"kappa over the best text-only baseline, {task}, 100 and 200 labels"
+        checks.append(check(f"text_{task}", what, ours - best, ">=", 0))
     write_results(
         HERE,
-        "python -m benchmarks.curves.run --data ../shared/data --home .judge_opt/curves",
+        "python -m benchmarks.curves.run --data ../shared/data",
         rows,
         checks,
         PACKAGES,
         settings=BOUNDS,
         summary=summarize(rows),
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with cebab.jsonl")
+    parser.add_argument("--home", type=Path, default=ROOT / ".judge_opt" / "curves", help="folder for calls")
+    parser.add_argument("--report", action="store_true", help="run nothing, write what there is")
+    options = parser.parse_args()
+    os.environ["JUDGE_OPT_DATA"] = str(options.data.resolve())
+    cells = [(task, seed, size) for seed in SEEDS for task in TASKS for size in SIZES]
+    rows = []
+    for task, seed, size in cells:
+        done = HERE / "cells" / f"{task}-{seed}-{size}.json"
+        if not done.exists():
+            if options.report:
+                continue
+            done.parent.mkdir(exist_ok=True)
+            write_text(done, json.dumps(cell(task, seed, size, options.home), indent=1) + "\n")
+        rows.append(json.loads(done.read_text()))
+        if not options.report:
+            report(rows, len(cells))
+    report(rows, len(cells))
 
 
 if __name__ == "__main__":
