@@ -8,6 +8,7 @@ from judge_opt.align.contract import Callback, Interrupted
 from judge_opt.align.work import Work
 from judge_opt.core.errors import BudgetExceeded, JudgeOptError, ModelError
 from judge_opt.core.text import printable
+from judge_opt.evaluation.rows import Row
 from judge_opt.evaluation.scorers import Scorer
 from judge_opt.llm.budget import Budget
 from judge_opt.llm.session import use_session
@@ -25,6 +26,7 @@ from judge_opt.prompts.evolving import Evolution
 from judge_opt.prompts.guard import Guard, GuardReport, examine
 from judge_opt.prompts.objectives import Aim
 from judge_opt.prompts.paired import HeldOut, held_out
+from judge_opt.prompts.people import ComparedRow
 from judge_opt.prompts.result import PromptCandidate, PromptResult
 from judge_opt.prompts.rows import Rows
 from judge_opt.prompts.targets import Program, PromptedAgent
@@ -182,11 +184,27 @@ class Job:
             held_out=compared,
             guard=report,
             verdict=_verdict(best, compared, report, len(self.board.candidates) - 1, len(self.rows.valid)),
+            rows=()
+            if compared is None
+            else tuple(self._side_by_side(row, best) for row in self.rows.compared),
             candidates=tuple(self._told(one, best) for one in self.board.candidates),
             warnings=self.work.warnings,
             stopped=stopped,
             ledger=tuple(self.work.session.ledger()),
             lineage=self.lineage,
+        )
+
+    def _side_by_side(self, row: Row, best: Candidate) -> ComparedRow:
+        old, new = self.board.seed.rolled[row.id], best.rolled[row.id]
+        return ComparedRow(
+            row.id,
+            row.group,
+            row.fields.get("inputs"),
+            row.fields.get("expectations"),
+            old.ran.outputs,
+            new.ran.outputs,
+            old.score,
+            new.score,
         )
 
     def _told(self, one: Candidate, best: Candidate) -> PromptCandidate:

@@ -6,13 +6,13 @@ number of any judge has no score: it changes no mean and no comparison.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from judge_opt.core.errors import UsageError
 from judge_opt.core.results import NOT_APPLICABLE, Judgement, Scored, Value
 from judge_opt.core.text import fold, nearest
 from judge_opt.core.values import ValueType
 from judge_opt.evaluation.metrics import positive_label
-from judge_opt.evaluation.scorers import Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,14 @@ class Aim:
         return min(1.0, max(0.0, (number - low) / (high - low)))
 
 
-def aims_of(scorers: Sequence[Scorer], objectives: Mapping[str, Objective | float] | None) -> list[Aim]:
+class Rated(Protocol):
+    """Whoever gives verdicts: a name, and what they can be."""
+
+    name: str
+    value_type: ValueType | None
+
+
+def aims_of(scorers: Sequence[Rated], objectives: Mapping[str, Objective | float] | None) -> list[Aim]:
     """The aims of judges, in their order.
 
     Args:
@@ -117,7 +124,7 @@ def combined(scores: Sequence[float | None], aims: Sequence[Aim]) -> float | Non
     return total / sum(aim.weight for aim in aims)
 
 
-def _aim(scorer: Scorer, given: Objective | float | None) -> Aim:
+def _aim(scorer: Rated, given: Objective | float | None) -> Aim:
     if given is None:
         objective = Objective()
     else:

@@ -2,16 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from judge_opt.core.errors import UsageError
 from judge_opt.llm.ledger import LedgerLine
+from judge_opt.prompts import people
 from judge_opt.prompts.guard import GuardReport
+from judge_opt.prompts.objectives import Objective
 from judge_opt.prompts.paired import HeldOut
+from judge_opt.prompts.people import ComparedRow
 from judge_opt.prompts.prompt import Prompt
 from judge_opt.registry.diff import diff_payloads
 from judge_opt.registry.judges import Home
 from judge_opt.registry.registry import Registry
+from judge_opt.validate.corrected_estimate import Corrected
+
+if TYPE_CHECKING:
+    from judge_opt.labels.queues.queue import LabelQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class PromptResult:
         guard: what the judges that were not optimized against see; None like `held_out`.
         confirmed: the gain is shown on held-out rows, and the guard confirms it.
         verdict: all that in words.
+        rows: the held-out rows side by side; empty like `held_out`.
         candidates: what was tried, the seed first.
         warnings: what a reader has to know.
         stopped: "" where it came to its end; "budget" or "no progress".
@@ -72,6 +80,7 @@ class PromptResult:
     held_out: HeldOut | None
     guard: GuardReport | None
     verdict: str
+    rows: tuple[ComparedRow, ...] = ()
     candidates: tuple[PromptCandidate, ...] = ()
     warnings: tuple[str, ...] = ()
     stopped: str = ""
@@ -91,6 +100,51 @@ class PromptResult:
     def diff(self) -> list[str]:
         """What changed in the texts, in words: read it before a prompt goes into production."""
         return diff_payloads(dict(self.seed_texts), dict(self.texts))
+
+    def examples(self, n: int = 5) -> tuple[list[ComparedRow], list[ComparedRow]]:
+        """(the `n` rows that got better by most, the `n` that got worse by most), to read side by side."""
+        known = [(row.gain, row) for row in self.rows if row.gain is not None]
+        ordered = sorted(known, key=lambda one: (-one[0], one[1].id))
+        better = [row for gain, row in ordered if gain > 0][:n]
+        return better, [row for gain, row in reversed(ordered) if gain < 0][:n]
+
+    def queue(
+        self, name: str, schema: Any, *, rows: int = 20, seed: int = 0, store: Any = None, **options: Any
+    ) -> "LabelQueue":
+        """A queue in which people label the outputs before and after of `rows` held-out rows, blind. See
+        `judge_opt.prompts.people`.
+
+        Args:
+            schema: a label schema that is there, its id or its name.
+            options: as of `create_queue`: raters_per_item, lease_seconds.
+
+        Raises:
+            UsageError, Conflict, NotFound: there is nothing to compare; see `create_queue`.
+        """
+        return people.make_queue(self.rows, name, schema, rows, seed, store, **options)
+
+    def corrected_gain(
+        self,
+        queue: "LabelQueue",
+        *,
+        objective: Objective | None = None,
+        rows: int = 20,
+        seed: int = 0,
+        confidence: float = 0.95,
+    ) -> Corrected:
+        """The gain that people would see on the held-out rows, from the judges' verdicts on all of them and what
+        people said in the queue (PPI++). An interval above 0 is their confirmation.
+
+        Args:
+            objective: what labels are worth, where they do not say so themselves.
+            rows, seed: as the queue was made with.
+
+        Raises:
+            UsageError, DataError: see `people.corrected_gain`.
+        """
+        value_type = queue.schemas[0].value_type
+        labelled = queue.results(queue.schemas[0].name)
+        return people.corrected_gain(self.rows, labelled, value_type, objective, rows, seed, confidence)
 
     def register(
         self,
