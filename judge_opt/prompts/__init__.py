@@ -16,6 +16,7 @@ optimized against sees it too. See docs/prompts.md.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from judge_opt.prompts.agents import http_agent, prompted_agent
     from judge_opt.prompts.guard import Guard, GuardReport
     from judge_opt.prompts.objectives import Objective
     from judge_opt.prompts.optimize import optimize_prompts
@@ -40,9 +41,11 @@ _HOMES = {
     "PromptResult": "result",
     "delete_prompt_alias": "registered",
     "diff_prompts": "registered",
+    "http_agent": "agents",
     "list_prompt_versions": "registered",
     "load_prompt": "registered",
     "optimize_prompts": "optimize",
+    "prompted_agent": "agents",
     "register_prompt": "registered",
     "search_prompts": "registered",
     "set_prompt_alias": "registered",
@@ -57,9 +60,11 @@ __all__ = [
     "PromptResult",
     "delete_prompt_alias",
     "diff_prompts",
+    "http_agent",
     "list_prompt_versions",
     "load_prompt",
     "optimize_prompts",
+    "prompted_agent",
     "register_prompt",
     "search_prompts",
     "set_prompt_alias",

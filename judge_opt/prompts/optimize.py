@@ -49,7 +49,8 @@ def optimize_prompts(
     """Rewrite the prompts of an agent, so that judges like its outputs better; and say how sure that is.
 
     Args:
-        target: a function, sync or async, that takes its prompts from `load_prompt`; or a `dspy.Module`.
+        target: a function, sync or async, that takes its prompts from `load_prompt`; a `dspy.Module`; or the address
+            of an agent, see `agents.http_agent`. A prompt alone: `prompted_agent("prompts:/...", model)`.
         train: rows with `inputs` (and `expectations`, where a judge wants them) to learn from; see `evaluate`.
         valid: rows to choose by; None: half of the train rows, by group.
         judges: judges or functions; a row's score is the weighted mean of what they say.

@@ -209,9 +209,14 @@ def target_of(target: Any, uris: Sequence[str] | None) -> PromptedAgent | Progra
         if uris is not None:
             raise UsageError("A DSPy program's texts are its predictors'.", "Leave prompt_uris out.")
         return Program(target)
+    if isinstance(target, str) and target.startswith(("http://", "https://")):
+        from judge_opt.prompts.agents import http_agent
+
+        return PromptedAgent(http_agent(target, uris or ()), uris)
     if not callable(target):
         raise UsageError(
-            f"A {type(target).__name__} cannot be optimized.", "Pass a function or a dspy.Module."
+            f"{str(target)[:60]!r}, a {type(target).__name__}, cannot be optimized.",
+            'Pass a function, a dspy.Module, the address of an agent, or prompted_agent("prompts:/...", model).',
         )
     return PromptedAgent(target, uris)
 
