@@ -15,6 +15,7 @@ from judge_opt.evaluation.agent import Ran
 from judge_opt.evaluation.rows import Row
 from judge_opt.evaluation.scorers import Scorer
 from judge_opt.evaluation.tally import listen, tallied
+from judge_opt.llm.keys import repeat
 from judge_opt.llm.parallel import map_threads
 from judge_opt.prompts.loading import outside
 from judge_opt.prompts.objectives import Aim, combined
@@ -79,6 +80,7 @@ class Board:
     Attributes:
         candidates: in the order in which they were made; the seed first.
         runs: of the agent.
+        repeats: times that each output is judged; its scores are the means.
         blind: the session has seen no call of the agent's; found out by `look`.
     """
 
@@ -92,8 +94,10 @@ class Board:
         self.concurrency = concurrency
         self.candidates: list[Candidate] = [Candidate(0, {}, None, "", (), {})]
         self.runs = 0
+        self.repeats = 1
         self.blind = False
         self._judging = 0
+        self._cost = (1.0, 0.0)
         self._lock = threading.Lock()
         listen(work.session)
 
@@ -110,6 +114,14 @@ class Board:
     def look(self) -> None:
         """Find out whether the agent's calls are seen, when nothing but the agent and the judges was asked yet."""
         self.blind = self.work.spent.asked <= self._judging
+        agents = self.runs if self.blind else self.work.spent.asked - self._judging
+        self._cost = agents / max(1, self.runs), self._judging / max(1, self.runs)
+
+    @property
+    def cost(self) -> float:
+        """Calls of one run with its verdicts; known after `look`."""
+        agent, judges = self._cost
+        return max(1.0, agent + judges * self.repeats)
 
     def add(self, texts: Texts, parent: Candidate, component: str, learned: Sequence[str]) -> Candidate:
         """A new candidate; the one with these texts where there is one already."""
@@ -159,17 +171,58 @@ class Board:
         told(len(rolled), len(rolled))
         return said
 
+    def wavering(self, rows: Sequence[Row]) -> float | None:
+        """Share of the rows on which the seed's output has another score when it is judged again: the judges' noise
+        floor. None where no row has two scores."""
+
+        def again(row: Row) -> bool | None:
+            rollout = self.seed.rolled[row.id]
+            with repeat(1):
+                score = combined(self._scores(self._said(row, rollout.ran)), self.aims)
+            return None if score is None or rollout.score is None else score != rollout.score
+
+        with outside():
+            found = [one for one in map_threads(again, rows, self.concurrency) if one is not None]
+        return sum(found) / len(found) if found else None
+
+    def judge_again(self, rows: Sequence[Row]) -> None:
+        """Judge the seed's outputs as often as `repeats` says; the first verdicts come from the cache."""
+
+        def again(row: Row) -> Rollout:
+            return self._rollout(row, self.seed.rolled[row.id].ran)
+
+        with outside():
+            for row, rollout in zip(rows, map_threads(again, rows, self.concurrency), strict=True):
+                self.seed.rolled[row.id] = rollout
+
     def _rolled(self, row: Row, run: Any) -> Rollout:
         ran: Ran = run(row)
         reach("prompts.agent_done")
         with tallied() as tally:
-            said = tuple(_judged(scorer, row, ran) for scorer in self.scorers)
+            rollout = self._rollout(row, ran)
         reach("prompts.judged")
         with self._lock:
             self.runs += 1
             self._judging += tally.calls + tally.cached
-        scores = tuple(aim.score(one) for aim, one in zip(self.aims, said, strict=True))
-        return Rollout(row, ran, said, scores, combined(scores, self.aims))
+        return rollout
+
+    def _rollout(self, row: Row, ran: Ran) -> Rollout:
+        first = self._said(row, ran)
+        passes = [self._scores(first)]
+        for number in range(1, self.repeats):
+            with repeat(number):
+                passes.append(self._scores(self._said(row, ran)))
+        scores = tuple(
+            float(np.mean(known)) if (known := [one for one in column if one is not None]) else None
+            for column in zip(*passes, strict=True)
+        )
+        return Rollout(row, ran, first, scores, combined(scores, self.aims))
+
+    def _said(self, row: Row, ran: Ran) -> tuple[Judgement, ...]:
+        return tuple(_judged(scorer, row, ran) for scorer in self.scorers)
+
+    def _scores(self, said: Sequence[Judgement]) -> tuple[float | None, ...]:
+        return tuple(aim.score(one) for aim, one in zip(self.aims, said, strict=True))
 
 
 def _judged(scorer: Scorer, row: Row, ran: Ran) -> Judgement:

@@ -72,7 +72,7 @@ class Evolution:
         self.fruitless = 0
         self.stopped = ""
         self.failed: Exception | None = None
-        self.cost = max(1.0, board.asked / max(1, board.runs))
+        self.cost = board.cost
 
     @property
     def wanted(self) -> float:

@@ -31,6 +31,11 @@ from judge_opt.prompts.result import PromptCandidate, PromptResult
 from judge_opt.prompts.rows import Rows
 from judge_opt.prompts.targets import Program, PromptedAgent
 
+LOOKED_AT = 12
+"""Rows whose outputs are judged again, to see whether the judges waver."""
+WAVERS, REPEATS = 0.1, 3
+"""Above this share of changed scores each output is judged so many times."""
+
 
 class PromptWork(Work):
     """Attributes:
@@ -86,11 +91,15 @@ class Job:
         self.rows = rows
         self.guard = guard
         self.lineage = lineage
+        self.noise: float | None = None
         for text in rows.warnings:
             work.warn(text)
 
-    def begin(self) -> None:
-        """Run the seed on the rows for choosing, and find out what its texts are.
+    def begin(self, repeats: int | None) -> None:
+        """Run the seed on the rows for choosing, and find out what its texts are, and whether the judges waver.
+
+        Args:
+            repeats: see `optimize_prompts`.
 
         Raises:
             JudgeOptError, ModelError: the agent fails on every row; none of them could be judged.
@@ -114,11 +123,20 @@ class Job:
         if isinstance(self.target, PromptedAgent) and (others := self.target.others()):
             self.work.warn(f"loaded and not rewritten: {', '.join(others)}")
         self.board.look()
+        self._settle_repeats(repeats)
         if self.board.blind:
             self.work.warn(
                 "the agent asks no model through this session: its calls are not in the ledger, the budget or the "
                 "cache. Let it ask current_session().lm(...)"
             )
+
+    def _settle_repeats(self, repeats: int | None) -> None:
+        if repeats is None:
+            self.noise = self.board.wavering(self.rows.valid[:LOOKED_AT])
+            repeats = REPEATS if (self.noise or 0.0) > WAVERS else 1
+        if repeats > 1:
+            self.board.repeats = repeats
+            self.board.judge_again(self.rows.valid)
 
     def search(self, evolution: Evolution) -> None:
         """Let it run, to its end or the budget's."""
@@ -190,6 +208,8 @@ class Job:
             candidates=tuple(self._told(one, best) for one in self.board.candidates),
             warnings=self.work.warnings,
             stopped=stopped,
+            noise=self.noise,
+            repeats=self.board.repeats,
             ledger=tuple(self.work.session.ledger()),
             lineage=self.lineage,
         )

@@ -40,6 +40,7 @@ def optimize_prompts(
     patience: int = 10,
     minibatch: int | None = None,
     max_chars: int = 4000,
+    repeats: int | None = None,
     concurrency: int = 8,
     callbacks: Sequence[Callback] = (),
     predict_fn: Any = None,
@@ -66,6 +67,8 @@ def optimize_prompts(
         proposals: new prompts at most. patience: proposals in a row without a better one, after which it ends.
         minibatch: rows of one reflection; None: a quarter of the train rows, from 4 to 8.
         max_chars: of a prompt; twice its length is always allowed.
+        repeats: times that each output is judged; None: once, or 3 times where the judges are seen to waver: some
+            outputs are judged again first.
         concurrency: rows at a time.
         predict_fn, train_data, scorers: MLflow's names of target, train and judges.
 
@@ -104,6 +107,7 @@ def optimize_prompts(
         "patience": patience,
         "minibatch": minibatch,
         "max_chars": max_chars,
+        "repeats": repeats,
         "max_calls": max_calls,
         "reflection_lm": uri,
         "objectives": {name: str(one) for name, one in (objectives or {}).items()},
@@ -121,11 +125,11 @@ def optimize_prompts(
     with working(name, budget, seed, callbacks) as work:
         board = Board(work, subject, judging, aims, concurrency)
         job = Job(work, board, subject, rows, watch, lineage)
-        job.begin()
+        job.begin(repeats)
         total = next((n for n in (max_calls, budget.calls if budget else None) if n is not None), None)
         if max_calls is not None and budget is not None and budget.calls is not None:
             total = min(max_calls, budget.calls)
-        cost = max(1.0, board.asked / max(1, board.runs))
+        cost = board.cost
         if total is None:
             total = int(cost * (200 + 6 * (len(rows.train) + len(rows.valid)) + 2 * len(rows.test)))
         kept_back = 2 * len(rows.compared) * len(watching) + (2 * cost * len(rows.test))

@@ -68,6 +68,8 @@ class PromptResult:
         candidates: what was tried, the seed first.
         warnings: what a reader has to know.
         stopped: "" where it came to its end; "budget" or "no progress".
+        noise: share of the seed's outputs that have another score when they are judged again; None: not measured.
+        repeats: times that each output was judged; scores are the means.
         ledger: what was asked, by purpose (agent, judge, reflect) and model; of all attempts, where it was resumed.
         lineage: of the prompts, JSON: data, judges, settings, seed, code.
     """
@@ -84,6 +86,8 @@ class PromptResult:
     candidates: tuple[PromptCandidate, ...] = ()
     warnings: tuple[str, ...] = ()
     stopped: str = ""
+    noise: float | None = None
+    repeats: int = 1
     ledger: tuple[LedgerLine, ...] = ()
     lineage: Mapping[str, Any] = field(default_factory=dict)
 

@@ -266,6 +266,32 @@ def test_rows_that_are_not_judged_change_no_score(prompt, server, world):
     assert result.held_out.coverage_after == pytest.approx(21 / 24)
 
 
+def test_a_judge_that_wavers_is_asked_three_times_and_one_that_does_not_once(prompt, server, world):
+    steady = optimize(agent_of(server), server)
+    assert (steady.noise, steady.repeats) == (0.0, 1)
+
+    plain, asked = world.__call__, {}
+
+    def wavering(body):
+        said = plain(body)
+        if not body["model"].endswith("judge") or "help the customer" in str(body):
+            return said
+        key = json.dumps(body, sort_keys=True)
+        asked[key] = asked.get(key, 0) + 1
+        turned = asked[key] == 2 and "Case 1" in str(body)  # the second time, of the rows for choosing
+        return said.replace("good", "bad") if turned and "Thursday" in str(body) else said
+
+    server.answer = wavering
+    judges = [judge(server, words="Is {{ outputs }} really good?")]
+    result = optimize(agent_of(server), server, judges=judges)
+    assert result.noise == pytest.approx(3 / 12)
+    assert result.repeats == 3
+    assert result.candidates[0].score == pytest.approx(0.25 * 2 / 3)
+    assert set(asked.values()) == {3}
+    assert result.confirmed
+    assert optimize(agent_of(server), server, judges=judges, repeats=2).repeats == 2
+
+
 def test_a_judge_that_loads_a_prompt_keeps_its_own(prompt, server):
     register_prompt("checklist", "Thursday")
 
@@ -430,10 +456,10 @@ def test_a_broken_endpoint_ends_it_and_nothing_is_bought_twice(prompt, server, w
 
     server.answer = answer
     with pytest.raises(ModelError):
-        optimize(agent_of(server), server)
+        optimize(agent_of(server), server, repeats=1)
     bought = server.completions - len(asked)
     server.answer = world
-    result = optimize(agent_of(server), server)
+    result = optimize(agent_of(server), server, repeats=1)
     assert result.confirmed
     models = [
         json.dumps(r.body, sort_keys=True) for r in server.requests if not r.body["model"].endswith("reflect")

@@ -39,7 +39,7 @@ def optimize(server, **more):
     return optimize_prompts(
         agent_of(server), rows(12), rows(16, 100), [judge(server)], test=rows(20, 200), objectives=OBJECTIVES,
         guard=Guard([strict(server)], {"strict": Objective(scores=BETTER)}),
-        reflection_lm="openai:/reflect", patience=2, concurrency=THREADS, **more,
+        reflection_lm="openai:/reflect", patience=2, concurrency=THREADS, repeats=1, **more,
     )  # fmt: skip
 
 
