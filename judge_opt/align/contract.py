@@ -122,7 +122,7 @@ class AlignmentResult:
 
     Attributes:
         judge: the aligned judge, or the untouched one where nothing helped.
-        changed: False where the untouched judge is returned.
+        changed: False where the judge that was given is returned.
         components, guidelines: what was tried and what it was worth.
         history: (what, metric, score) in order.
         coverage: share of training rows that the untouched judge could judge.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from judge_opt.align.asked_rows import AskedRows
+from judge_opt.align.carrying import carried
 from judge_opt.align.contract import AlignmentResult, CandidateResult, Component
 from judge_opt.align.forms import Compared, Form, Forms
 from judge_opt.align.objective import metric_for, metric_name
@@ -91,6 +92,16 @@ class LearningRun:
             parts = (*parts, *tail) if told["fusion"][1] else parts
         chosen, said = choose(forms, forms.made[parts], told, self.judge.value_type, self.run.warn)
         self.components += said
+        if not chosen.parts and before is not None and fresh:
+            went_on = carried(forms, before, memory, guidelines, asked.evidence, read)
+            if went_on.note:
+                self.run.warn(went_on.note)
+            self.components = [
+                replace(c, on=True, why=f"{c.why}; kept from before") if c.name in went_on.parts else c
+                for c in self.components
+            ]
+            kept = went_on.memory
+            return self.told(forms, went_on.form or chosen, kept, kept.guidelines, coverage)
         if "guidelines" not in chosen.parts:
             guidelines = tuple(
                 replace(g, state="retired", why=f"better without; {g.why}")
@@ -99,10 +110,21 @@ class LearningRun:
                 for g in guidelines
             )
         learned = self.settle(chosen, predictors, memory, guidelines, read, asked)
+        return self.told(forms, chosen, learned, guidelines, coverage)
+
+    def told(
+        self,
+        forms: Forms,
+        chosen: Form,
+        learned: Memory | None,
+        guidelines: tuple[Guideline, ...],
+        coverage: float,
+    ) -> AlignmentResult:
+        """The result; `learned` is None where the judge that was given is returned."""
         metric = metric_name(self.judge.value_type)
         table = forms.table(metric_for(self.judge.value_type, name=metric))
         for name, (score, n) in table.items():
-            calls = len(rows) if name == "untouched" else 0
+            calls = len(forms.rows) if name == "untouched" else 0
             self.run.tried(CandidateResult(name, score, n, coverage, calls))
         return self.run.result(
             self.original if learned is None else self.judge.with_memory(learned),

@@ -6,7 +6,7 @@ import pytest
 from judge_opt.align.memalign import WAITING, MemAlign
 from judge_opt.judges.stored import dump_judge, read_judge, save_judge
 from judge_opt.labels.examples import LabelledExample, Vote
-from judge_opt.memory.editing import add
+from judge_opt.memory.editing import add, pin
 
 
 def memalign(**settings):
@@ -114,3 +114,77 @@ def test_what_a_person_pinned_outlives_an_alignment_that_finds_it_useless(aligne
     learned = memalign(shots=0).align(judge, TEN).judge.memory
     kept = [g for g in learned.guidelines if "capital" in g.text]
     assert [(g.pinned, g.state) for g in kept] == [(True, "active")]
+
+
+# -- what had been learned before is questioned by new labels ---------------------------------------------------
+
+
+def polite(n, seed):
+    """Rows whose experts now share the untouched judge's own taste: polite is good, whatever day it names."""
+    made = []
+    for row in world.rows(n, seed=seed):
+        label = "good" if "thank" in row.fields["outputs"] else "bad"
+        made.append(LabelledExample(row.id, row.group, row.fields, (Vote("ann", label, None, f"p{row.id}"),)))
+    return made
+
+
+@pytest.fixture
+def ruled(server, in_session):
+    """A judge that learned the rule alone, and a reflection model that has nothing more to say."""
+    in_session()
+    optimizer = memalign(shots=0, fusion=False)
+    judge = optimizer.align(world.judge(server), OLD).judge
+    assert [g.text for g in judge.memory.guidelines if g.state == "active"] == [world.RULE]
+    idle = "The number of the order has nothing to do with the verdict."
+
+    def answer(body):
+        wants_rules = "rules" in str(body.get("response_format"))
+        return f'{{"rules": ["{idle}"]}}' if wants_rules else world.answer(body)
+
+    server.answer = answer
+    return judge, optimizer
+
+
+def verdicts(judge):
+    return [f.value for f in judge.batch([row.fields for row in world.rows(30, seed=9)])]
+
+
+def test_what_new_labels_show_to_be_harmful_is_switched_off_and_its_labels_stay(ruled, server):
+    judge, optimizer = ruled
+    learned = optimizer.align(judge, polite(120, 5))
+    assert learned.changed
+    assert any("switched off" in w and "better without" in w for w in learned.warnings)
+    memory = learned.judge.memory
+    assert not [g for g in memory.guidelines if g.state == "active"]
+    assert (memory.shots, memory.fusion, len(memory.episodic)) == (0, None, 160)
+    assert not any(c.on for c in learned.components)
+    assert verdicts(learned.judge) == verdicts(world.judge(server))
+    bought = server.completions
+    again = optimizer.align(learned.judge, polite(120, 5))
+    assert server.completions == bought
+    assert text_of(again.judge) == text_of(learned.judge)
+
+
+def test_what_is_neither_better_nor_worse_stays_and_labels_come_up_to_date(ruled):
+    judge, optimizer = ruled
+    moved = polite(40, 5)
+    turned = LabelledExample(OLD[0].id, OLD[0].group, OLD[0].fields, (Vote("bo", "good", "No.", "z"),))
+    assert OLD[0].gold == "bad"
+    learned = optimizer.align(judge, [*moved, turned])
+    assert learned.changed
+    assert any("is kept (guidelines)" in w for w in learned.warnings)
+    memory = learned.judge.memory
+    assert [g.text for g in memory.guidelines if g.state == "active"] == [world.RULE]
+    assert [c.on for c in learned.components if c.name == "guidelines"] == [True]
+    assert len(memory.episodic) == 80
+    (episode,) = [e for e in memory.episodic.episodes if e.id == turned.id]
+    assert (episode.gold, [v.rater for v in episode.ballots]) == ("good", ["bo"])
+    assert turned.id not in {s for g in memory.guidelines if g.text == world.RULE for s in g.sources}
+    assert verdicts(learned.judge) == verdicts(judge)
+
+
+def test_a_pinned_guideline_stays_also_where_it_harms(ruled):
+    judge, optimizer = ruled
+    kept = judge.with_memory(pin(judge.memory, 1))
+    learned = optimizer.align(kept, polite(120, 5)).judge.memory
+    assert [(g.text, g.pinned) for g in learned.guidelines if g.state == "active"] == [(world.RULE, True)]
