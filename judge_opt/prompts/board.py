@@ -243,21 +243,31 @@ def gains(before: Candidate, after: Candidate, rows: Sequence[Row]) -> dict[str,
     return found
 
 
+def judge_gains(before: Rollout, after: Rollout) -> list[float | None]:
+    """By judge, how much better `after` is; None where one of the two has no score of it."""
+    pairs = zip(before.scores, after.scores, strict=True)
+    return [None if old is None or new is None else new - old for old, new in pairs]
+
+
+def mean_gains(
+    before: Candidate, after: Candidate, rows: Sequence[Row], aims: Sequence[Aim]
+) -> dict[str, float]:
+    """Judge's name to the mean gain over the rows where both have its score; left out where there is none."""
+    columns: list[list[float]] = [[] for _ in aims]
+    for row in rows:
+        old, new = before.rolled.get(row.id), after.rolled.get(row.id)
+        if old is not None and new is not None:
+            for column, gain in zip(columns, judge_gains(old, new), strict=True):
+                column += [] if gain is None else [gain]
+    found = zip(aims, columns, strict=True)
+    return {aim.name: float(np.mean(column)) for aim, column in found if column}
+
+
 def fallen(before: Candidate, after: Candidate, rows: Sequence[Row], aims: Sequence[Aim]) -> str:
-    """The first judge that must not fall and did, in the mean over the rows where both have its score; "" for
-    none."""
-    for k, aim in enumerate(aims):
-        if not aim.objective.must_not_fall:
-            continue
-        total = 0.0
-        for row in rows:
-            old, new = before.rolled.get(row.id), after.rolled.get(row.id)
-            if old is not None and new is not None:
-                a, b = old.scores[k], new.scores[k]
-                total += b - a if a is not None and b is not None else 0.0
-        if total < -1e-12:
-            return aim.name
-    return ""
+    """The first judge that must not fall and did, in the mean; "" for none."""
+    found = mean_gains(before, after, rows, aims)
+    held = [aim.name for aim in aims if aim.objective.must_not_fall]
+    return next((name for name in held if found.get(name, 0.0) < -1e-12), "")
 
 
 def coverage(candidate: Candidate, rows: Sequence[Row]) -> float:

@@ -2,10 +2,12 @@
 
 gepa keeps the pool, the Pareto frontier over rows and the loop, and picks parents, rows and components. It hands us
 candidates and rows, and gets a score a row: the gain over the seed, and 0 where one of the two has no score, so that
-a row which was not judged speaks for nobody. Whether a candidate is good enough to be judged on all rows for choosing
-is decided by the gains over its parent on rows for learning, a few at a time. gepa's evaluation cache is off (it
-mixes up the two sets of rows), and nothing is resumed from its own state: calls come from the call store, and the
-same seed makes the same plan.
+a row which was not judged speaks for nobody. Of several judges each has a frontier of its own beside that of the rows:
+a prompt which is best for one of them stays a parent.
+
+Whether a candidate is good enough to be judged on all rows for choosing is decided by the gains over its parent on rows
+for learning, a few at a time. gepa's evaluation cache is off (it mixes up the two sets of rows), and nothing is resumed
+from its own state: calls come from the call store, and the same seed makes the same plan.
 """
 
 import logging
@@ -19,7 +21,7 @@ from gepa.core.adapter import EvaluationBatch
 from judge_opt.align.fit import mean_and_error
 from judge_opt.core.killpoints import reach
 from judge_opt.evaluation.rows import Row
-from judge_opt.prompts.board import Board, Candidate, Rollout, coverage, gains
+from judge_opt.prompts.board import Board, Candidate, Rollout, coverage, gains, judge_gains
 from judge_opt.prompts.reflecting import Rewriter
 from judge_opt.prompts.targets import Texts
 
@@ -95,7 +97,7 @@ class Evolution:
             trainset=self.train,
             valset=self.valid,
             adapter=self,
-            frontier_type="instance",
+            frontier_type="hybrid" if len(self.board.aims) > 1 else "instance",
             skip_perfect_score=False,
             reflection_minibatch_size=self.minibatch,
             use_merge=False,
@@ -150,9 +152,16 @@ class Evolution:
         return EvaluationBatch(
             outputs=[None] * len(batch),
             scores=[over.get(row.id, 0.0) for row in batch],
+            objective_scores=[self._by_judge(one, row) for row in batch],
             trajectories=list(rolled) if capture_traces else None,
             num_metric_calls=len(batch),
         )
+
+    def _by_judge(self, one: Candidate, row: Row) -> dict[str, float]:
+        """What each judge's frontier goes by: its gain over the seed, 0 where one of the two has no score."""
+        old, new = self.board.seed.rolled.get(row.id), one.rolled[row.id]
+        found = [0.0] * len(self.board.aims) if old is None else judge_gains(old, new)
+        return {aim.name: gain or 0.0 for aim, gain in zip(self.board.aims, found, strict=True)}
 
     def make_reflective_dataset(
         self, candidate: Texts, eval_batch: EvaluationBatch[Any, Any], components_to_update: list[str]

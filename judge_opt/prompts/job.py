@@ -19,6 +19,7 @@ from judge_opt.prompts.board import (
     coverage,
     fallen,
     gains,
+    mean_gains,
     mean_score,
     why_none,
 )
@@ -205,7 +206,7 @@ class Job:
             rows=()
             if compared is None
             else tuple(self._side_by_side(row, best) for row in self.rows.compared),
-            candidates=tuple(self._told(one, best) for one in self.board.candidates),
+            candidates=self._candidates(best),
             warnings=self.work.warnings,
             stopped=stopped,
             noise=self.noise,
@@ -227,21 +228,41 @@ class Job:
             new.score,
         )
 
-    def _told(self, one: Candidate, best: Candidate) -> PromptCandidate:
+    def _candidates(self, best: Candidate) -> tuple[PromptCandidate, ...]:
+        seed, rows = self.board.seed, self.rows.valid
+        measured = {
+            one.number: mean_gains(seed, one, rows, self.board.aims)
+            for one in self.board.candidates
+            if one.settled or one.number == 0
+        }
+        return tuple(self._told(one, best, measured) for one in self.board.candidates)
+
+    def _told(
+        self, one: Candidate, best: Candidate, measured: Mapping[int, Mapping[str, float]]
+    ) -> PromptCandidate:
         over = list(gains(self.board.seed, one, self.rows.valid).values())
-        settled = one.settled or one.number == 0
+        own = measured.get(one.number)
         return PromptCandidate(
             name=_name(one.number),
             parent="" if one.parent is None else _name(one.parent),
             component=one.component,
             texts=dict(one.texts),
             learned_from=one.learned,
-            score=mean_score(one, self.rows.valid) if settled else None,
-            gain=sum(over) / len(over) if settled and over else None,
+            score=None if own is None else mean_score(one, self.rows.valid),
+            gain=sum(over) / len(over) if own is not None and over else None,
+            judges=own or {},
+            front=bool(own) and not any(_dominates(other, own or {}) for other in measured.values()),
             coverage=coverage(one, self.rows.valid),
             why=one.why,
             chosen=one is best,
         )
+
+
+def _dominates(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """At least as good for every judge, and better for one."""
+    names = one.keys() & other.keys()
+    pairs = [(one[name], other[name]) for name in names]
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
 
 
 def _verdict(

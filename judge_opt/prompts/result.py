@@ -33,6 +33,8 @@ class PromptCandidate:
         learned_from: ids of the rows that the reflection model saw: where its words may come from.
         score: mean on the rows for choosing; None where it was not run on them.
         gain: over the seed there.
+        judges: judge's name to its mean gain there; empty like `score`.
+        front: no other prompt that was run on them is at least as good for every judge and better for one.
         coverage: share of those rows that have a score.
         why: why it was not taken; "" where it was.
         chosen: it is the result.
@@ -45,6 +47,8 @@ class PromptCandidate:
     learned_from: tuple[str, ...]
     score: float | None
     gain: float | None
+    judges: Mapping[str, float]
+    front: bool
     coverage: float
     why: str
     chosen: bool

@@ -333,6 +333,34 @@ def test_several_judges_are_weighed(prompt, server):
     mean = (held.judges["quality"].after + 0.5 * held.judges["length"].after) / 1.5
     assert held.total.after == pytest.approx(mean)
     assert held.judges["length"].gain.value < 0 < held.judges["quality"].gain.value
+    first, best = result.candidates[0], next(one for one in result.candidates if one.chosen)
+    assert first.judges == {"quality": 0.0, "length": 0.0}
+    assert best.judges["length"] < 0 < best.judges["quality"]
+    assert first.front  # shorter than any other
+    assert best.front
+
+
+def test_a_prompt_that_is_worse_for_every_judge_is_on_no_front(prompt, server, world):
+    said = iter([NAMES_DAY, f"{NAMES_DAY} So there."])
+    world.say = lambda shown: f"{WRITTEN} {next(said, '')}"
+
+    def reply(body):
+        made = world(body)
+        return made + " Well." * 9 if "So there." in str(body) and body["model"].endswith("agent") else made
+
+    def length(outputs) -> float:
+        return float(len(outputs["reply"]))
+
+    server.answer = reply
+    brevity = Objective(low=0, high=400, lower_is_better=True, weight=0.1)
+    result = optimize(
+        agent_of(server), server, judges=[judge(server), length], objectives=OBJECTIVES | {"length": brevity}
+    )
+    assert [one.front for one in result.candidates if one.score is not None] == [True, True]
+    assert result.candidates[1].chosen
+    assert (
+        result.candidates[2].why == "not better than the prompt that it was made from, on rows for learning"
+    )
 
 
 def test_what_must_not_fall_keeps_a_prompt_from_being_taken(prompt, server, world):
