@@ -40,10 +40,12 @@ class Work:
         callbacks: told of progress.
 
     Attributes:
+        name, budget, seed: as given.
         session: the part.
     """
 
     def __init__(self, name: str, budget: Budget | None, seed: int, callbacks: Sequence[Callback]) -> None:
+        self.name = name
         self.seed = seed
         self.budget = budget
         self.session: Session = current_session().part(name, budget, self._hear)

@@ -29,7 +29,7 @@ from judge_opt.prompts.objectives import Aim
 from judge_opt.prompts.paired import HeldOut, held_out
 from judge_opt.prompts.people import ComparedRow
 from judge_opt.prompts.result import PromptCandidate, PromptResult
-from judge_opt.prompts.rows import Rows
+from judge_opt.prompts.rows import Rows, open_test
 from judge_opt.prompts.targets import Program, PromptedAgent
 
 LOOKED_AT = 12
@@ -176,6 +176,10 @@ class Job:
         if best.number:
             self.keep()
             rows, split = self.rows.compared, "test" if self.rows.test else "valid"
+            if self.rows.test and (times := open_test(self.rows.test, self.work.name)):
+                self.work.warn(
+                    f"the test rows were opened by {times} other runs before: a gain on them proves less"
+                )
             try:
                 for one in (self.board.seed, best):
                     self.board.roll(one, rows, "run the test rows")

@@ -7,7 +7,10 @@ from typing import Any
 
 from judge_opt.core.errors import DataError, LeakageError
 from judge_opt.core.hashing import content_hash
+from judge_opt.evaluation.data import records
 from judge_opt.evaluation.rows import Row, read_rows
+from judge_opt.labels.examples import LabelledExample
+from judge_opt.labels.held_out import reads_of, record_read
 
 FEW = 20
 """Rows for a comparison below which a warning is due."""
@@ -65,11 +68,22 @@ class Rows:
         return cls(learn, choose, final, tuple(said))
 
 
-def _sorted(records: Any) -> list[Row]:
+def open_test(rows: Sequence[Row], run_id: str) -> int:
+    """Record that these rows were opened, once for a run.
+
+    Returns:
+        how many other runs opened them before.
+    """
+    held = [LabelledExample(row.id, row.group, dict(row.fields), ()) for row in rows]
+    before = {read.run_id for read in reads_of(held)}
+    if run_id not in before:
+        record_read(held, "optimize_prompts: the seed against the best prompt", run_id=run_id)
+    return len(before - {run_id})
+
+
+def _sorted(given: Any) -> list[Row]:
     """Rows in the order of their ids: the order in which they were given changes nothing."""
-    if hasattr(records, "to_dict") and hasattr(records, "columns"):
-        records = records.to_dict("records")
-    return sorted(read_rows(records), key=lambda row: row.id)
+    return sorted(read_rows(records(given)), key=lambda row: row.id)
 
 
 def _halves(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:

@@ -109,6 +109,14 @@ def test_the_same_seed_gives_the_same_result_at_any_concurrency(prompt, server):
     assert one.verdict == other.verdict
 
 
+def test_test_rows_that_another_run_opened_are_said_so(prompt, server):
+    first = optimize(agent_of(server), server)
+    again = optimize(agent_of(server), server)
+    assert first.warnings == again.warnings == ()  # the same run, gone through twice
+    other = optimize(agent_of(server), server, seed=1)
+    assert other.warnings == ("the test rows were opened by 1 other runs before: a gain on them proves less",)
+
+
 def test_an_agent_that_answers_in_a_loop_and_one_that_starts_threads(prompt, server):
     plain = agent_of(server)
 
@@ -122,8 +130,8 @@ def test_an_agent_that_answers_in_a_loop_and_one_that_starts_threads(prompt, ser
         with ThreadPoolExecutor(1) as pool:  # knows nothing of the context around it
             return pool.submit(plain, question).result()
 
-    for agent in (in_a_loop, in_threads):
-        result = optimize(agent, server)
+    for agent, test in ((in_a_loop, TEST), (in_threads, rows(24, 300))):
+        result = optimize(agent, server, test=test)
         assert result.held_out.total.after == 1.0, agent.__name__
         assert not result.warnings
 
