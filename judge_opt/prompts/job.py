@@ -1,6 +1,6 @@
 """One optimization at work: measure the seed, search, choose, compare, ask the guard."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -139,10 +139,10 @@ class Job:
             self.board.repeats = repeats
             self.board.judge_again(self.rows.valid)
 
-    def search(self, evolution: Evolution) -> None:
+    def search(self, evolution: Evolution, method: Callable[[Evolution], None]) -> None:
         """Let it run, to its end or the budget's."""
         try:
-            evolution.run()
+            method(evolution)
         except BudgetExceeded:
             evolution.stopped = "budget"
 

@@ -1,7 +1,7 @@
 """`optimize_prompts`: rewrite an agent's prompts by what judges say of its outputs, and tell what came of it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from judge_opt.align.contract import Callback
 from judge_opt.core.errors import UsageError
@@ -9,6 +9,7 @@ from judge_opt.core.hashing import content_hash
 from judge_opt.evaluation.scorers import Scorer, make_scorers
 from judge_opt.llm.budget import Budget
 from judge_opt.llm.uri import ModelURI
+from judge_opt.prompts.baselines import one_shot, random_search
 from judge_opt.prompts.board import Board
 from judge_opt.prompts.evolving import Evolution
 from judge_opt.prompts.guard import guard_of, scorers_of
@@ -19,6 +20,13 @@ from judge_opt.prompts.result import PromptResult
 from judge_opt.prompts.rows import Rows
 from judge_opt.prompts.targets import target_of
 from judge_opt.registry.judges import code_version
+
+Method = Literal["gepa", "one shot", "random"]
+_METHODS: dict[str, Callable[[Evolution], None]] = {
+    "gepa": Evolution.run,
+    "one shot": one_shot,
+    "random": random_search,
+}
 
 
 def optimize_prompts(
@@ -35,6 +43,7 @@ def optimize_prompts(
     max_calls: int | None = None,
     reflection_lm: str | None = None,
     reflection_base_url: str | None = None,
+    method: Method = "gepa",
     seed: int = 0,
     proposals: int = 40,
     patience: int = 10,
@@ -64,6 +73,7 @@ def optimize_prompts(
         max_calls: model calls to plan with; None: the budget's, or about 200 runs and 6 for each row.
         reflection_lm: URI of the model that rewrites; None: the first judge's. `reflection_base_url` is where it is
             served; None: where the judge is, if it is of the same provider.
+        method: "gepa"; or one of the cheap ways that it has to beat, see `baselines`: "one shot", "random".
         proposals: new prompts at most. patience: proposals in a row without a better one, after which it ends.
         minibatch: rows of one reflection; None: a quarter of the train rows, from 4 to 8.
         max_chars: of a prompt; twice its length is always allowed.
@@ -86,6 +96,8 @@ def optimize_prompts(
     target = target if target is not None else predict_fn
     train = train if train is not None else train_data
     judges = judges if judges is not None else scorers
+    if method not in _METHODS:
+        raise UsageError(f"No method is called {method!r}.", f"Use one of: {', '.join(_METHODS)}.")
     if train is None:
         raise UsageError("There are no rows to learn from.", "Pass train=[...].")
     subject = target_of(target, prompt_uris)
@@ -108,6 +120,7 @@ def optimize_prompts(
         "minibatch": minibatch,
         "max_chars": max_chars,
         "repeats": repeats,
+        "method": method,
         "max_calls": max_calls,
         "reflection_lm": uri,
         "objectives": {name: str(one) for name, one in (objectives or {}).items()},
@@ -150,7 +163,7 @@ def optimize_prompts(
                 f"{total} calls leave no room for a proposal: one wants about {int(kept_back + evolution.wanted)}, "
                 "and a search several"
             )
-        job.search(evolution)
+        job.search(evolution, _METHODS[method])
         return job.finish(watching, watch_aims, evolution.stopped)
 
 

@@ -48,10 +48,13 @@ class Rewriter:
         self.max_chars = max_chars
         self.lm = work.session.lm(uri, purpose="reflect", base_url=base_url, temperature=1.0, max_tokens=None)
 
-    def rewrite(self, component: str, text: str, rollouts: Sequence[Rollout], number: int) -> str | None:
+    def rewrite(
+        self, component: str, text: str, rollouts: Sequence[Rollout] | None, number: int
+    ) -> str | None:
         """A new text of a component; None, with a warning, where the reply holds none that can be used.
 
         Args:
+            rollouts: runs with this text; None: it is written anew without any.
             number: of the proposal: equal prompts are drawn anew.
 
         Raises:
@@ -63,10 +66,10 @@ class Rewriter:
             "ratings": "\n".join(f"- {aim.name}: {_scale(aim)}" for aim in self.aims),
             "keep": _keep(text),
             "chars": str(most),
-            "rows": "\n\n".join(run_text(n, one, self.aims) for n, one in enumerate(rollouts, 1)),
+            "rows": "\n\n".join(run_text(n, one, self.aims) for n, one in enumerate(rollouts or (), 1)),
         }
         wanted: dict[str, Any] = {"instructions": {"type": "string"}}
-        asked = fill("rewrite", values, _FOLDER)
+        asked = fill("anew" if rollouts is None else "rewrite", values, _FOLDER)
         reply = ask(self.work, self.lm, asked, "rewrite", wanted, most // 3 + 300, number)
         if reply is None:
             return None
@@ -78,10 +81,10 @@ class Rewriter:
             )
         elif len(made) > most:
             self.work.warn(f"a rewritten prompt of more than {most} characters was dropped")
-        elif copy := quoted(made, text, rollouts):
+        elif copy := quoted(made, text, rollouts or ()):
             self.work.warn(
                 f"a rewritten prompt that quotes an item was dropped ({line(copy)[:80]!r}): look at the items "
-                f"{', '.join(one.row.id for one in rollouts)[:200]}"
+                f"{', '.join(one.row.id for one in rollouts or ())[:200]}"
             )
         else:
             return made

@@ -371,6 +371,39 @@ def test_a_prompt_that_is_worse_for_every_judge_is_on_no_front(prompt, server, w
     )
 
 
+def test_one_shot_rewrites_once_from_a_few_runs(prompt, server, world):
+    result = optimize(agent_of(server), server, method="one shot")
+    assert result.confirmed
+    assert len(world.reflections) == 1
+    assert "ITEM 1" in world.reflections[0]
+    assert len(result.candidates) == 2
+
+
+def test_random_search_shows_no_run_and_takes_the_best(prompt, server, world):
+    said = iter(["One.", "Two.", NAMES_DAY, "Three."])
+    world.say = lambda shown: f"{WRITTEN} {next(said, 'One.')}"
+    result = optimize(agent_of(server), server, method="random", proposals=6)
+    assert result.confirmed
+    assert not any("ITEM" in one or "Case" in one for one in world.reflections)
+    assert all("Keep {{ question }} as it is written" in one for one in world.reflections)
+    assert len(result.candidates) == 5
+    assert [one.chosen for one in result.candidates] == [False, False, False, True, False]
+    assert {one.parent for one in result.candidates[1:]} == {"seed"}
+    assert all(one.learned_from == () for one in result.candidates)
+
+
+@pytest.mark.parametrize("method", ["one shot", "random"])
+@pytest.mark.parametrize("calls", [60, 150, 200])
+def test_the_budget_is_a_hard_stop_of_the_cheap_ways_too(prompt, server, method, calls):
+    optimize(agent_of(server), server, method=method, budget=Budget(calls=calls))
+    assert server.completions <= calls
+
+
+def test_an_unknown_method_is_refused(prompt, server):
+    with pytest.raises(UsageError, match="one shot"):
+        optimize(agent_of(server), server, method="oneshot")
+
+
 def test_what_must_not_fall_keeps_a_prompt_from_being_taken(prompt, server, world):
     def safe(outputs) -> bool:
         return "promise" not in outputs["reply"]
