@@ -18,6 +18,7 @@ COMMANDS = (
     "compare",
     "validate",
     "audit",
+    "drift",
     "judge",
     "label import",
     "trace import",

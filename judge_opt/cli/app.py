@@ -12,6 +12,7 @@ from judge_opt.cli import (
     bench,
     compare,
     doctor,
+    drift,
     evaluate,
     judge,
     label,
@@ -47,6 +48,7 @@ app.command("evaluate", epilog=evaluate.EXIT_CODES)(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
 app.command("validate", epilog=validate.EXIT_CODES)(validate.validate)
+app.command("drift", epilog=drift.EXIT_CODES)(drift.drift)
 app.command("judge")(judge.judge)
 app.add_typer(label.app, name="label")
 app.add_typer(queue.app, name="queue")
