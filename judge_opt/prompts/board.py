@@ -28,6 +28,7 @@ class Rollout:
 
     Attributes:
         ran: its output, or why there is none.
+        tokens: in and out, of the agent's calls that were seen, from the cache too.
         said: by judge, in their order.
         scores: what each is worth; None where it says nothing.
         score: of the row; None where any is missing: such a row changes no comparison.
@@ -38,6 +39,7 @@ class Rollout:
     said: tuple[Judgement, ...]
     scores: tuple[float | None, ...]
     score: float | None
+    tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -189,24 +191,26 @@ class Board:
         """Judge the seed's outputs as often as `repeats` says; the first verdicts come from the cache."""
 
         def again(row: Row) -> Rollout:
-            return self._rollout(row, self.seed.rolled[row.id].ran)
+            known = self.seed.rolled[row.id]
+            return self._rollout(row, known.ran, known.tokens)
 
         with outside():
             for row, rollout in zip(rows, map_threads(again, rows, self.concurrency), strict=True):
                 self.seed.rolled[row.id] = rollout
 
     def _rolled(self, row: Row, run: Any) -> Rollout:
-        ran: Ran = run(row)
+        with tallied() as spent:
+            ran: Ran = run(row)
         reach("prompts.agent_done")
         with tallied() as tally:
-            rollout = self._rollout(row, ran)
+            rollout = self._rollout(row, ran, spent.prompt_tokens + spent.completion_tokens)
         reach("prompts.judged")
         with self._lock:
             self.runs += 1
             self._judging += tally.calls + tally.cached
         return rollout
 
-    def _rollout(self, row: Row, ran: Ran) -> Rollout:
+    def _rollout(self, row: Row, ran: Ran, tokens: int) -> Rollout:
         first = self._said(row, ran)
         passes = [self._scores(first)]
         for number in range(1, self.repeats):
@@ -216,7 +220,7 @@ class Board:
             float(np.mean(known)) if (known := [one for one in column if one is not None]) else None
             for column in zip(*passes, strict=True)
         )
-        return Rollout(row, ran, first, scores, combined(scores, self.aims))
+        return Rollout(row, ran, first, scores, combined(scores, self.aims), tokens)
 
     def _said(self, row: Row, ran: Ran) -> tuple[Judgement, ...]:
         return tuple(_judged(scorer, row, ran) for scorer in self.scorers)

@@ -48,6 +48,7 @@ class HeldOut(Strict):
         total: the score of a row, all judges together.
         judges: by name.
         coverage_before, coverage_after: share of the rows that have a score.
+        tokens_before, tokens_after: of one request to the agent on average, in and out; 0 where its calls are not seen.
     """
 
     split: str
@@ -56,6 +57,8 @@ class HeldOut(Strict):
     judges: dict[str, Gain]
     coverage_before: float
     coverage_after: float
+    tokens_before: float = 0.0
+    tokens_after: float = 0.0
 
     def shown(self, alpha: float) -> bool:
         """A gain that is no chance, and not bought with outputs that cannot be judged."""
@@ -86,6 +89,8 @@ def held_out(
         judges=judges,
         coverage_before=coverage(seed, rows),
         coverage_after=coverage(best, rows),
+        tokens_before=float(np.mean([seed.rolled[row.id].tokens for row in rows])),
+        tokens_after=float(np.mean([best.rolled[row.id].tokens for row in rows])),
     )
 
 

@@ -37,7 +37,7 @@ def result():
         program=None,
         held_out=HeldOut(
             split="test", rows=20, total=gain(0.4, 0.7), judges={"tone": gain(0.4, 0.7)}, coverage_before=1.0,
-            coverage_after=1.0,
+            coverage_after=1.0, tokens_before=50, tokens_after=75,
         ),
         guard=GuardReport(
             confirmed=False, gains={"other": gain(0.5, 0.6)}, shares={"other": 0.33}, length_before=80,
@@ -72,6 +72,7 @@ def test_it_says_what_the_result_says(result):
         in text
     )
     assert "judged 3 times" in text
+    assert "A request takes 50 tokens before and 75 after." in text
     assert "To show to people: r7." in text
     assert text.index("got better") < text.index("### r1: 0.00 -> 1.00") < text.index("got worse")
     assert "| judge | openai:/x | 10 | 2 | 100 | 20 | 0.5000 |" in text

@@ -62,6 +62,7 @@ def test_a_prompt_is_found_rewritten_compared_and_confirmed(prompt, server):
     assert result.held_out.split == "test"
     assert (result.held_out.total.before, result.held_out.total.after) == (0.25, 1.0)
     assert result.held_out.total.p_value < 0.01
+    assert result.held_out.tokens_before == result.held_out.tokens_after == 12  # as the server says of each
     assert result.guard.shares == {"strict": 1.0}
     assert result.verdict.startswith("Confirmed: 0.25 -> 1.00")
     assert result.diff == [f"changed prompts:/support/1: {WRITTEN!r} -> {better.template!r}"]

@@ -61,6 +61,10 @@ def _comparison(result: PromptResult) -> list[str]:
     )
     chosen = "" if held.split == "test" else ", by which the prompt was chosen"
     said = [f"## Seed and best on {held.rows} {held.split} rows{chosen}", table]
+    if held.tokens_before:
+        said.append(
+            f"A request takes {held.tokens_before:.0f} tokens before and {held.tokens_after:.0f} after."
+        )
     if result.guard is not None:
         before, after = result.guard.length_before, result.guard.length_after
         said.append(f"An output has {before:.0f} characters before and {after:.0f} after, on average.")
