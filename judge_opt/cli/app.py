@@ -30,9 +30,11 @@ from judge_opt.cli import (
     trace,
     validate,
 )
+from judge_opt.cli.options import WholeHelp
 from judge_opt.core.errors import EXIT_INTERRUPTED, EXIT_OK, JudgeOptError, UsageError
 
 app = typer.Typer(
+    cls=WholeHelp,
     name="judge-opt",
     help="LLM judges made from templates, aligned with human experts, proven on held-out labels.",
     epilog="Start with: judge-opt doctor, then judge-opt align configs/quickstart.yaml. "

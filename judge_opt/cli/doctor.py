@@ -15,7 +15,7 @@ EXIT_OTHER = 1
 
 def doctor(
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG]", help="Also check the models that this file names.")
+        Path | None, typer.Argument(metavar="CONFIG", help="Also check the models that this file names.")
     ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judge_opt.cli import output
-from judge_opt.cli.options import DEFAULT_HOME, Home, Json
+from judge_opt.cli.options import DEFAULT_HOME, Home, Json, WholeHelp
 from judge_opt.core.errors import EXIT_OK, UsageError
 from judge_opt.core.values import BOOL, ValueType, categories, scale
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from judge_opt.traces import Store
     from judge_opt.traces.bulk import Record
 
-app = typer.Typer(help="Bring people's labels into the store.", no_args_is_help=False)
+app = typer.Typer(cls=WholeHelp, help="Bring people's labels into the store.", no_args_is_help=False)
 
 _RANGE = re.compile(r"^(-?\d+)\.\.(-?\d+)$")
 

@@ -10,10 +10,11 @@ import select
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from judge_opt.core.errors import EXIT_OK, Conflict, DataError
-from judge_opt.core.text import printable
+from judge_opt.core.text import nearest, printable
 
 if TYPE_CHECKING:
     from judge_opt.labels.queues import LabelQueue, Submitted, Task
@@ -35,8 +36,12 @@ class _Leave(Exception):
         self.what = what
 
 
-def label_items(queue: "LabelQueue", rater: str) -> int:
-    """Asks for labels until nothing is left or the rater stops; what he holds then is given back."""
+def label_items(queue: "LabelQueue", rater: str, more: str = "") -> int:
+    """Asks for labels until nothing is left or the rater stops; what he holds then is given back.
+
+    Args:
+        more: options of the command that goes on, as it is shown at the end.
+    """
     labelled = 0
     while (task := queue.next(rater)) is not None:
         show_task(task)
@@ -50,18 +55,18 @@ def label_items(queue: "LabelQueue", rater: str) -> int:
             queue.release(task)
             if leave.what == RELEASE and _others_left(queue, task):
                 continue
-            return _bye(queue, rater, labelled)
+            return _bye(queue, rater, labelled, more)
         except (EOFError, KeyboardInterrupt):
             queue.release(task)
             _say("")
-            return _bye(queue, rater, labelled)
+            return _bye(queue, rater, labelled, more)
         except Conflict as error:
             _say(f"Not stored: {error}")
             continue
         labelled += 1
         _show_done(done)
     _say(f"Nothing is left for {rater} in queue {queue.name!r} now.")
-    return _bye(queue, rater, labelled)
+    return _bye(queue, rater, labelled, more)
 
 
 def show_task(task: "Task") -> None:
@@ -123,7 +128,13 @@ def _label(schema: "LabelSchema") -> Any:
             try:
                 return schema.check(_value(said, schema))
             except DataError as error:
-                _say(str(error))
+                if choices:
+                    near = nearest(said, [shown for shown, _ in choices])
+                    _say(f"{said[:60]!r} is no answer here.{near} Type 1 to {len(choices)}, or a label.")
+                else:
+                    _say(str(error))
+                if said in _KEYS:
+                    _say(f"Type {_KEYS[said]} to leave the item.")
 
 
 def _choices(schema: "LabelSchema") -> list[tuple[str, Any]]:
@@ -140,6 +151,8 @@ def _choices(schema: "LabelSchema") -> list[tuple[str, Any]]:
 
 def _value(said: str, schema: "LabelSchema") -> Any:
     """Lists of texts are typed with ; between."""
+    if schema.value_type.kind == "bool":
+        return {"y": "true", "n": "false"}.get(said.lower(), said)
     if schema.value_type.kind == "json" and not said.lstrip().startswith(("[", "{")):
         return [part.strip() for part in said.split(";") if part.strip()]
     if schema.value_type.kind == "json":
@@ -226,11 +239,11 @@ def _show_done(done: "Submitted") -> None:
         _say(f"Judge {said.source_id} said {_text(said.value)}{why}")
 
 
-def _bye(queue: "LabelQueue", rater: str, labelled: int) -> int:
+def _bye(queue: "LabelQueue", rater: str, labelled: int, more: str) -> int:
     found = queue.progress()
     _say(
         f"{labelled} labelled now; queue {queue.name!r}: {found.items_done} of {found.items} items done. "
-        f"Go on with: judge-opt queue label {queue.name} --rater {rater}"
+        f"Go on with: judge-opt queue label {quote(queue.name)} --rater {quote(rater)}{more}"
     )
     return EXIT_OK
 

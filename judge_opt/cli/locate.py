@@ -3,28 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from judge_opt.core.errors import NotFound, UsageError
+from judge_opt.core.errors import NotFound
+from judge_opt.registry.names import parse_reference
+
+__all__ = ["find_judge", "judge_of", "parse_reference"]
 
 if TYPE_CHECKING:
     from judge_opt.experiments.config import JudgeConfig
     from judge_opt.judges.judge import Judge
-
-
-def parse_reference(text: str) -> tuple[str, str | None]:
-    """`name`, `name/3` or `name@production` as (name, version or alias).
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    for mark in ("@", "/"):
-        name, separator, version = text.partition(mark)
-        if separator:
-            if not name or not version or (mark == "/" and not version.isdigit()):
-                raise UsageError(
-                    f"{text[:80]!r} names no version.", "Write NAME, NAME/3, NAME@production, or a folder."
-                )
-            return name, version
-    return text, None
 
 
 def find_judge(reference: str, home: Path) -> "Judge":

@@ -10,7 +10,7 @@ from judge_opt.cli import output, quiet
 from judge_opt.cli.judge import EXIT_UNSCORED
 from judge_opt.cli.memory_change import Base, base_of, changes_of, each, edited_text, read_text, store_change
 from judge_opt.cli.memory_view import explanation_json, show_explanation, show_memory
-from judge_opt.cli.options import DEFAULT_HOME, Home, Json, parse_field
+from judge_opt.cli.options import DEFAULT_HOME, Home, Json, WholeHelp, parse_field
 from judge_opt.core.errors import EXIT_OK, DataError, UsageError
 from judge_opt.core.text import nearest
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from judge_opt.memory.memory import Memory
 
 app = typer.Typer(
-    help="Show what a judge learned, explain a judgement, edit guidelines, take labels back.",
+    cls=WholeHelp,
+    help="Show, explain and edit what a judge learned; take labels back.",
     no_args_is_help=False,
 )
 

@@ -1,9 +1,12 @@
 """The options that several commands share."""
 
+import os
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from judge_opt.core.errors import DataError, UsageError
 
@@ -28,6 +31,23 @@ JudgeReference = Annotated[
     ),
 ]
 DEFAULT_HOME = Path(".judge_opt")
+
+
+class WholeHelp(TyperGroup):
+    """A group whose commands are listed with their whole first sentence, however narrow the terminal is."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.get_short_help_str(1000)) for name, one in found if one and not one.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+def home_option(home: Path) -> str:
+    """` --home HOME` for a command that the user may copy; nothing where that is what the command takes."""
+    usual = os.environ.get("JUDGE_OPT_HOME") or DEFAULT_HOME
+    return "" if home == Path(usual) else f" --home {quote(str(home))}"
 
 
 def parse_changes(pairs: list[str]) -> dict[str, Any]:

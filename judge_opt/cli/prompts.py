@@ -7,7 +7,7 @@ import typer
 
 from judge_opt.cli import output
 from judge_opt.cli.locate import parse_reference
-from judge_opt.cli.options import DEFAULT_HOME, Home, Json
+from judge_opt.cli.options import DEFAULT_HOME, Home, Json, WholeHelp
 from judge_opt.core.errors import EXIT_OK, NotFound
 from judge_opt.core.text import printable
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from judge_opt.prompts.prompt import Prompt
     from judge_opt.registry import Registry
 
-app = typer.Typer(help="List, show and compare registered prompts, and move their aliases.")
+app = typer.Typer(cls=WholeHelp, help="List, show and compare registered prompts, and move their aliases.")
 
 
 @app.command("list")
 def list_(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All versions of this prompt.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="All versions of this prompt.")] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> int:
@@ -107,7 +107,7 @@ def alias(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     alias_: Annotated[str, typer.Argument(metavar="ALIAS", help='Such as "production".')],
     version: Annotated[
-        int | None, typer.Argument(metavar="[VERSION]", help="Where it points; left out: it is removed.")
+        int | None, typer.Argument(metavar="VERSION", help="Where it points; left out: it is removed.")
     ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,

@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from judge_opt.cli import output
 from judge_opt.cli.label import parse_values
-from judge_opt.cli.options import DEFAULT_HOME, Home, Json
+from judge_opt.cli.options import DEFAULT_HOME, Home, Json, WholeHelp, home_option
 from judge_opt.core.errors import EXIT_OK, NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from judge_opt.traces import Store
 
 app = typer.Typer(
-    help="Let people label items: several raters an item, blind, resumable.", no_args_is_help=False
+    cls=WholeHelp,
+    help="Let people label items: several raters an item, blind, resumable.",
+    no_args_is_help=False,
 )
 
 
@@ -40,7 +43,7 @@ def create(
         list[str], typer.Option("--label", help="A label to ask for: a label schema's name; may be repeated.")
     ],
     traces: Annotated[
-        list[str] | None, typer.Argument(metavar="[TRACE]...", help="Trace ids; all traces by default.")
+        list[str] | None, typer.Argument(metavar="TRACE", help="Trace ids; all traces by default.")
     ] = None,
     values: Annotated[
         str | None,
@@ -103,8 +106,8 @@ def create(
     if as_json:
         output.emit(result)
         return EXIT_OK
-    output.line(f"Queue {name!r}: {items} items, {raters} raters each, order {order}.")
-    output.line(f"Label with: judge-opt queue label {name} --rater YOUR_NAME")
+    output.line(f"Queue {name!r}: {items} items, raters an item: {raters}, order: {order}.")
+    output.line(f"Label with: judge-opt queue label {quote(name)} --rater YOUR_NAME{home_option(home)}")
     return EXIT_OK
 
 
@@ -140,11 +143,14 @@ def list_(home: Home = DEFAULT_HOME, as_json: Json = False) -> int:
 
 @app.command("label")
 def label_(name: Name, rater: Rater, home: Home = DEFAULT_HOME) -> int:
-    """Label one item after the other in the terminal; the same command goes on where you stopped."""
+    """Label item after item in the terminal.
+
+    The same command goes on where you stopped.
+    """
     from judge_opt.cli.labelling import label_items
 
     with _queue(home, name) as queue:
-        return label_items(queue, rater)
+        return label_items(queue, rater, home_option(home))
 
 
 @app.command("next")
@@ -160,8 +166,12 @@ def next_(name: Name, rater: Rater, home: Home = DEFAULT_HOME, as_json: Json = F
             output.line(f"Nothing is left for {rater} in queue {name!r} now.")
         else:
             show_task(task)
+            asked = [f"--label {quote(schema.name)}=..." for schema in task.schemas]
+            for schema in task.schemas:
+                output.line(f"{schema.title} ({schema.name}: {schema.value_type.describe()})")
             output.line(
-                f"Answer with: judge-opt queue submit {name} --rater {rater} --trace {task.trace_id} ..."
+                f"Answer with: judge-opt queue submit {quote(name)} --rater {quote(rater)} "
+                f"--trace {quote(task.trace_id)} {' '.join(asked)}{home_option(home)}"
             )
     return EXIT_OK
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def raters(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="JSON Lines or CSV; the labels in HOME/store.db by default."),
+        typer.Argument(metavar="FILE", help="JSON Lines or CSV; the labels in HOME/store.db by default."),
     ] = None,
     name: Annotated[str, typer.Option("--name", help="The label's name.")] = "",
     values: Annotated[
@@ -49,7 +49,10 @@ def raters(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> int:
-    """Agreement among raters: alpha, kappas, each rater beside the others, and the human ceiling."""
+    """Agreement among raters, and the human ceiling.
+
+    Alpha, kappas, each rater beside the others, each with its interval.
+    """
     from judge_opt.labels.raters.ratings import Level
     from judge_opt.traces.schema import choice
 
@@ -105,5 +108,7 @@ def _from_store(
             try:
                 allowed = get_label_schema(name, store=store).value_type
             except NotFound as error:
-                raise UsageError(error.message, "Give --values, or make a label schema.") from None
+                raise UsageError(
+                    error.message, "Give --values, such as bool or 1..5, or make a label schema."
+                ) from None
         return store.labelled_examples(name, allowed), allowed

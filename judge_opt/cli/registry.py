@@ -7,7 +7,7 @@ import typer
 
 from judge_opt.cli import output
 from judge_opt.cli.locate import parse_reference
-from judge_opt.cli.options import DEFAULT_HOME, Home, Json
+from judge_opt.cli.options import DEFAULT_HOME, Home, Json, WholeHelp
 from judge_opt.core.errors import EXIT_OK, NotFound, UsageError
 from judge_opt.core.text import printable
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from judge_opt.registry import Registry, Version
 
 app = typer.Typer(
-    help="List, show, compare, tag, delete, export and import registered judges.", no_args_is_help=False
+    cls=WholeHelp,
+    help="List, show, compare, tag, delete, export and import registered judges.",
+    no_args_is_help=False,
 )
 
 KIND = "judge"
@@ -23,7 +25,7 @@ KIND = "judge"
 
 @app.command("list")
 def list_(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All versions of this judge.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="All versions of this judge.")] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> int:
@@ -38,12 +40,13 @@ def list_(
     elif not found:
         output.say(f"No judge is registered in {home}." if name is None else f"No judge {name!r} in {home}.")
     else:
+        assert registry is not None
         output.table(
             ["judge", "aliases", "created (UTC)", "hash", "from"],
             [
                 [
                     f"{v.name}/{v.version}" + (" (deleted)" if v.deleted else ""),
-                    ", ".join(v.aliases),
+                    ", ".join(v.aliases if name else _aliases(registry, v)),
                     f"{v.created:%Y-%m-%d %H:%M}",
                     v.content_hash[:12],
                     _origin(v),
@@ -95,7 +98,7 @@ def alias(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     alias_: Annotated[str, typer.Argument(metavar="ALIAS", help='Such as "production".')],
     version: Annotated[
-        int | None, typer.Argument(metavar="[VERSION]", help="Where it points; left out: it is removed.")
+        int | None, typer.Argument(metavar="VERSION", help="Where it points; left out: it is removed.")
     ] = None,
     expected: Annotated[
         int | None,
@@ -121,7 +124,7 @@ def tag(
     judge: Annotated[str, typer.Argument(metavar="NAME[/VERSION|@ALIAS]")],
     key: Annotated[str, typer.Argument(metavar="KEY")],
     value: Annotated[
-        str | None, typer.Argument(metavar="[VALUE]", help="Left out: the tag is removed.")
+        str | None, typer.Argument(metavar="VALUE", help="Left out: the tag is removed.")
     ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
@@ -285,3 +288,12 @@ def _lines(version: "Version", state: dict[str, Any], blobs: dict[str, bytes]) -
     if guidelines:
         lines += ["", "guidelines:", *(f"  - {' '.join(str(g['text']).split())}" for g in guidelines)]
     return lines
+
+
+def _aliases(registry: "Registry", latest: "Version") -> list[str]:
+    """Every alias of a name, with the version where that is not the latest."""
+    return [
+        alias if version.version == latest.version else f"{alias} (/{version.version})"
+        for version in registry.versions(KIND, latest.name)
+        for alias in version.aliases
+    ]

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from judge_opt.cli import output
-from judge_opt.cli.options import DEFAULT_HOME, Home, Json
+from judge_opt.cli.options import DEFAULT_HOME, Home, Json, WholeHelp
 from judge_opt.core.errors import EXIT_OK, UsageError
 
-app = typer.Typer(help="Bring traces and assessments into the store, and out of it.", no_args_is_help=False)
+app = typer.Typer(
+    cls=WholeHelp, help="Bring traces and assessments into the store, and out of it.", no_args_is_help=False
+)
 
 _SHOWN = 20
 
@@ -25,7 +27,7 @@ def import_(
     source: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="A file, several that belong together, a data set's folder, or the URL of an MLflow server; "
             "see docs/import-export.md.",
         ),
@@ -105,7 +107,7 @@ def import_(
     print(f"{report.traces} new traces, {report.traces_known} already there;")
     print(f"{report.assessments} new assessments, {report.assessments_known} already there;")
     print(
-        f"{len(report.skipped)} rows skipped, {len(report.conflicts)} in conflict, "
+        f"Rows: {len(report.skipped)} skipped, {len(report.conflicts)} in conflict, "
         f"{len(report.truncated)} truncated."
     )
     print(f"Stored in {home / 'store.db'}")

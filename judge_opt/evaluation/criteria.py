@@ -164,5 +164,5 @@ def _why(criterion: Criterion, figure: Figure, status: Status) -> str:
     interval = f"{figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g} at {100 * figure.confidence:g} %)"
     if status == "undecided":
         return f"{interval}: the bound {criterion.bound:g} lies inside. More rows can decide."
-    side = "on the wanted side of" if status == "met" else "beyond"
+    side = "above" if (status == "met") == (criterion.operator in (">=", ">")) else "below"
     return f"{interval}: the whole interval lies {side} {criterion.bound:g}."

@@ -83,11 +83,12 @@ class Learner:
 
         return explain(self._judge, item, measure=measure)
 
-    def register(self, name: str | None = None, tags: Mapping[str, str] | None = None) -> Any:
-        """Store this judge as an immutable version; see `judge_opt.register_judge`."""
+    def register(self, name: str | None = None, tags: Mapping[str, str] | None = None, **options: Any) -> Any:
+        """Store this judge as an immutable version; `options` (alias, lineage, home, registry) and all else
+        as of `judge_opt.register_judge`."""
         from judge_opt.registry.judges import register
 
-        return register(self._judge, name, tags=dict(tags or {}))
+        return register(self._judge, name, tags=dict(tags or {}), **options)
 
     def with_memory(self, memory: Memory | None) -> "Judge":
         """A copy of this judge with another memory; this one is not changed."""

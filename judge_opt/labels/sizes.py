@@ -1,7 +1,11 @@
 """How many rows each side of a split should have."""
 
+import logging
+from collections.abc import Mapping
+
 from judge_opt.core.errors import DataError, UsageError
 
+log = logging.getLogger(__name__)
 Size = int | float
 """An int is a number of rows, a float a share in (0, 1) of the usable rows."""
 
@@ -36,6 +40,22 @@ def row_targets(usable: int, *, train: Size, valid: Size, test: Size) -> dict[st
         if size and not targets[name]:
             raise DataError(f"{name}={size} of {usable} rows is no row.", "Ask for a larger share.")
     return targets
+
+
+def warn_if_far(got: Mapping[str, int], wanted: Mapping[str, int], joined: int) -> None:
+    """Warns where a side has fewer than half, or more than twice the rows that were asked for.
+
+    Args:
+        joined: how many groups were joined since they hold items that are nearly the same.
+    """
+    if any(not number <= 2 * got[name] <= 4 * number for name, number in wanted.items() if number):
+        sides = ", ".join(f"{name} {got[name]} (asked for: {number})" for name, number in wanted.items())
+        log.warning(
+            "The split is far from what was asked for: %s. A group, and items that are nearly the same (%d "
+            "were joined), stay on one side. Label items that differ more, or ask for other sizes.",
+            sides,
+            joined,
+        )
 
 
 def _check(name: str, size: Size, *, optional: bool) -> None:

@@ -15,7 +15,7 @@ from judge_opt.core.hashing import content_hash
 from judge_opt.labels.allocation import Block, allocate, label_classes
 from judge_opt.labels.examples import LabelledExample
 from judge_opt.labels.near_duplicates import Groups, near_duplicate_links
-from judge_opt.labels.sizes import Size, row_targets
+from judge_opt.labels.sizes import Size, row_targets, warn_if_far
 
 if TYPE_CHECKING:
     from judge_opt.traces.database import Database
@@ -217,6 +217,7 @@ def make_split(
     chosen = allocate(blocks, targets, seed)
     sides = {name: [usable[p] for block in chosen[name] for p in block.positions] for name in targets}
     _check_sides(sides, targets, blocks, usable)
+    warn_if_far({name: len(side) for name, side in sides.items()}, targets, merged)
     used = {name: tuple(sorted(one.id for one in side)) for name, side in sides.items()}
     kept = sum(map(len, used.values()))
     split = Split(

@@ -18,7 +18,19 @@ def diff_payloads(before: Any, after: Any) -> list[str]:
     Items of a list are matched by content, so that one inserted in the middle is one addition. Control and
     bidirectional characters are shown as escapes.
     """
+    if isinstance(before, dict) and isinstance(after, dict):
+        before, after = _told_once(before, after)
     return list(_changes(before, after, ""))
+
+
+def _told_once(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A judge's template is its instructions, and has a hash: where the change of the instructions tells it
+    all, the other two are left out."""
+    old, new = ((one.get("template"), one.get("instructions")) for one in (before, after))
+    if old[0] != old[1] or new[0] != new[1] or not isinstance(old[0], str) or old == new:
+        return before, after
+    same = ("template", "template_hash")
+    return tuple({k: v for k, v in one.items() if k not in same} for one in (before, after))  # type: ignore[return-value]
 
 
 def diff_blobs(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[str]:

@@ -13,6 +13,7 @@ from judge_opt.judges.endpoints import checked_endpoints
 from judge_opt.judges.judge import Judge
 from judge_opt.judges.stored import dump_judge, load_judge
 from judge_opt.llm.session import current_session
+from judge_opt.registry.names import parse_reference
 from judge_opt.registry.registry import Registry
 from judge_opt.registry.versions import Version
 
@@ -72,6 +73,7 @@ def get_judge(
     """Load a registered judge. No model is asked and nothing is embedded.
 
     Args:
+        name: the judge's; also `name/3` or `name@production`, where `version` is left out.
         version: number or alias; default: the latest.
         home, registry: as of `register`.
         trust_base_url: the addresses of endpoints in a version that was imported from a bundle are known to
@@ -82,6 +84,8 @@ def get_judge(
         NotFound, IntegrityError: never another version, and never the untouched judge, instead.
         UsageError: the version came from a bundle and names an address: see `judge_opt.judges.endpoints`.
     """
+    if version is None:
+        name, version = parse_reference(name)
     where = registry_in(home, registry)
     found, state, blobs = where.get(KIND, name, version)
     state = checked_endpoints(

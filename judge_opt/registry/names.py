@@ -34,6 +34,23 @@ def check_name(name: object, what: str = "name") -> str:
     return str(name)
 
 
+def parse_reference(text: str) -> tuple[str, str | None]:
+    """`name`, `name/3` or `name@production` as (name, version or alias).
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    for mark in ("@", "/"):
+        name, separator, version = text.partition(mark)
+        if separator:
+            if not name or not version or (mark == "/" and not version.isdigit()):
+                raise UsageError(
+                    f"{text[:80]!r} names no version.", "Write NAME, NAME/3, NAME@production, or a folder."
+                )
+            return name, version
+    return text, None
+
+
 def check_alias(alias: object) -> str:
     """`alias`, if it is an allowed name that cannot be read as a version.
 

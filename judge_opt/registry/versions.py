@@ -193,5 +193,14 @@ def _not_found(connection: sa.Connection, kind: str, name: str, version: int | s
         return NotFound(
             f"There is no {kind} {name!r}; registered: {listed}.{nearest(name, names)}", "Register it first."
         )
-    what = f"version {version}" if isinstance(version, int) else f"alias {version!r}"
-    return NotFound(f"{kind} {name!r} has no {what}.", "Registry.versions lists what there is.")
+    of_name = sa.and_(aliases.c.kind == kind, aliases.c.name == name)
+    there = sorted(connection.execute(sa.select(aliases.c.alias).where(of_name)).scalars())
+    if isinstance(version, int):
+        what, near = f"version {version}", ""
+    else:
+        what, near = f"alias {version!r}", nearest(str(version), there)
+    listed = ", ".join(map(repr, there[:20])) or "none"
+    return NotFound(
+        f"{kind} {name!r} has no {what}.{near}",
+        f"Its aliases: {listed}; Registry.versions lists its versions.",
+    )

@@ -128,6 +128,12 @@ class RaterReport(Strict):
         """JSON values; `RaterReport.model_validate` reads them back."""
         return self.model_dump(mode="json")
 
+    def __str__(self) -> str:
+        """Summary and raters as text."""
+        columns, rows = self.table()
+        parts: list[list[list[str]]] = [[list(line) for line in self.summary()], [columns, *rows]]
+        return "\n\n".join(map(_columns, parts))
+
     def summary(self) -> list[tuple[str, str]]:
         """What and how much, for a terminal: one line each."""
         scale = "" if self.level == "nominal" else f" ({self.level})"
@@ -171,6 +177,14 @@ class RaterReport(Strict):
                 ]
             )
         return columns, rows
+
+
+def _columns(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+    )
+    return "\n".join(line.rstrip() for line in padded)
 
 
 def rater_report(

@@ -132,6 +132,22 @@ def test_labelling_through_a_pipe_stops_and_goes_on(judge_opt, store, tmp_path):
     assert queue.progress().done
 
 
+def test_yes_and_no_are_answers_and_the_hints_can_be_copied(judge_opt, store, tmp_path):
+    created = judge_opt("queue", "create", "my q", "--label", "ok", "--values", "bool", "--raters", "1")
+    assert "judge-opt queue label 'my q' --rater YOUR_NAME\n" in created.out
+    taken = " ".join(judge_opt("queue", "next", "my q", "--rater", "ana").out.split())
+    assert "ok (ok: true or false)" in taken
+    assert "queue submit 'my q' --rater ana --trace t0 --label ok=..." in taken
+    done = subprocess.run(
+        [sys.executable, "-m", "judge_opt", "queue", "label", "my q", "--rater", "ana", "--home", ".judge_opt/"],
+        input="maybe\nq\ny\n\nn\n\n:q\n", capture_output=True, text=True, cwd=tmp_path, check=True, env=environment(),
+    ).stdout  # fmt: skip
+    assert "'maybe' is no answer here. Type 1 to 2, or a label." in done
+    assert "Type :q to leave the item." in done
+    assert "2 labelled now" in done
+    assert [one.votes[0].value for one in get_queue("my q", store=store).results()] == [True, False]
+
+
 def test_skip_later_and_the_end_of_the_input(judge_opt, store, tmp_path):
     create(judge_opt, "--raters", "1")
     out = labelling(tmp_path, ":s\n:r\ngood\n")  # t0 skipped, t1 later, t2: the input ends before the reason
@@ -217,7 +233,7 @@ def test_what_cannot_be_made_is_said(judge_opt, store):
     assert judge_opt("queue", "create", "p", "t9", "--label", "tone").code == 7
     assert judge_opt("queue", "list", "--home", "nowhere").code == 7
     missing = judge_opt("raters", "--name", "nothing", "--json")
-    assert missing.json["error"]["remedy"] == "Give --values, or make a label schema."
+    assert missing.json["error"]["remedy"] == "Give --values, such as bool or 1..5, or make a label schema."
 
 
 def test_the_raters_of_a_file(judge_opt, tmp_path):

@@ -69,6 +69,9 @@ def test_the_bound_of_the_interval_decides(text: str, metrics: JudgeMetrics, sta
     found = decide(Criterion.parse(text), {"ok": metrics})
     assert found.status == status, found.why
     assert found.why
+    if status != "undecided":
+        side = "below" if (status == "met") == ("<" in text) else "above"
+        assert f"the whole interval lies {side} " in found.why
 
 
 def test_copies_of_rows_are_no_evidence() -> None:

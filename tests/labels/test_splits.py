@@ -1,6 +1,7 @@
 import json
 import time
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, settings
@@ -271,3 +272,17 @@ def test_ten_thousand_rows_take_seconds():
     start = time.process_time()
     make_split(examples, train=1000, test=1000)
     assert time.process_time() - start < 20
+
+
+def test_a_split_that_is_far_from_what_was_asked_for_is_told(caplog):
+    rows = [
+        LabelledExample(
+            f"i{n:02}", "all" if n < 34 else f"g{n}", {"outputs": f"{n * 7919}"}, (Vote("ana", bool(n % 2)),)
+        )
+        for n in range(40)
+    ]
+    make_split(rows, train=0.5, test=0.5, stratify=False)
+    assert "The split is far from what was asked for: train" in caplog.text
+    caplog.clear()
+    make_split([replace(one, group=one.id) for one in rows], train=0.5, test=0.5)
+    assert caplog.text == ""

@@ -59,3 +59,15 @@ def test_two_versions_are_compared_with_their_blobs(registry):
         "changed blob index: 1 by",
         "added blob new: 0 bytes,",
     ]
+
+
+def test_a_changed_instruction_is_told_once():
+    """The template of a judge, and its hash, say the same again."""
+
+    def judge(text, template=None):
+        return {"instructions": text, "template": template or text, "template_hash": str(hash(text))}
+
+    assert diff_payloads(judge("Is it right?"), judge("Is it good?")) == [
+        "changed instructions: 'Is it right?' -> 'Is it good?'"
+    ]
+    assert len(diff_payloads(judge("Is it right?"), judge("Is it good?", "Is it right?"))) == 2

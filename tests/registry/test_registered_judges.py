@@ -219,6 +219,17 @@ def test_judges_are_listed_and_deleted(registry):
     assert get_judge("a", registry=registry).instructions == "Is {{ outputs }} fine?"
 
 
+def test_a_version_can_stand_behind_the_name(registry):
+    for text in ("Is {{ outputs }} fine?", "Is {{ outputs }} good?"):
+        make_judge("j", text).register(registry=registry, alias="newest")
+    assert get_judge("j@newest", registry=registry).instructions == "Is {{ outputs }} good?"
+    assert get_judge("j/1", registry=registry).instructions == "Is {{ outputs }} fine?"
+    with pytest.raises(NotFound, match=r"has no alias 'newset'. Did you mean 'newest'.*aliases: 'newest'"):
+        get_judge("j@newset", registry=registry)
+    with pytest.raises(UsageError, match="names no version"):
+        get_judge("j/newest", registry=registry)
+
+
 def test_a_malformed_judge_is_an_integrity_error(registry):
     state, blobs = dump_judge(make_judge("j", "Is {{ outputs }} fine?"))
     for key in state:

@@ -33,6 +33,13 @@ def world():
     return examples_from(rows)
 
 
+def test_a_report_is_printed_as_a_table(world):
+    report = rater_report(world, scale(1, 5), n_boot=0)
+    text = str(report)
+    assert "items, raters, labels" in text
+    assert [line.split()[0] for line in text.split("\n\n")[1].splitlines()] == ["rater", "ana", "bo", "cy"]
+
+
 def test_the_report_says_who_leans_and_by_how_much(world):
     report = rater_report(world, scale(1, 5), n_boot=500)
     ana, bo, cy = report.raters

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from judge_opt.core.errors import UsageError
-from judge_opt.labels.raters.ratings import FloatArray, Level, Ratings, Statistic
+from judge_opt.labels.raters.ratings import FloatArray, Level, Ratings, Statistic, need_ratings
 
 MOST_VALUES = 60
 """Distinct labels up to which `alpha_of_weights` keeps a table of pairs for each item."""
@@ -80,6 +80,7 @@ def alpha_of_weights(
 
 
 def _checked(ratings: Ratings, level: Level | None) -> Level:
+    need_ratings(ratings)
     level = level or ratings.level
     if level != "nominal" and ratings.numbers is None:
         raise UsageError(

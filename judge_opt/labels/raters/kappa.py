@@ -7,7 +7,7 @@ import numpy as np
 
 from judge_opt.core.errors import NotFound, UsageError
 from judge_opt.core.text import nearest
-from judge_opt.labels.raters.ratings import MISSING, FloatArray, Ratings, Statistic
+from judge_opt.labels.raters.ratings import MISSING, FloatArray, Ratings, Statistic, need_ratings
 
 Weights = Literal["linear", "quadratic"] | Sequence[Sequence[float]]
 
@@ -27,6 +27,7 @@ def cohen_kappa(ratings: Ratings, one: str, other: str, weights: Weights | None 
         NotFound: no rater of that name.
         UsageError: weights by distance, and labels without an order; or a table of another shape.
     """
+    need_ratings(ratings)
     distance = None if weights is None else _distance(ratings, weights)
     a, b = (ratings.codes[_index(ratings, rater)] for rater in (one, other))
     both = (a != MISSING) & (b != MISSING)
@@ -75,6 +76,7 @@ def fleiss_kappa(ratings: Ratings) -> Statistic:
     It needs the same number of labels on each item: items with the most frequent number (two or more) are
     taken, and `n_items` says how many they are. Krippendorff's alpha takes all.
     """
+    need_ratings(ratings)
     if reason := ratings.undefined():
         return Statistic(None, reason)
     sizes = ratings.votes_of_item

@@ -35,6 +35,17 @@ class Statistic:
     n_ratings: int = 0
 
 
+def need_ratings(given: object) -> None:
+    """Raises:
+    UsageError: it is something else, such as the examples themselves.
+    """
+    if not isinstance(given, Ratings):
+        raise UsageError(
+            f"A statistic of raters takes Ratings, not {type(given).__name__}.",
+            "Make them of labelled examples: Ratings.of(examples, value_type).",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Ratings:
     """The votes of some examples.

@@ -42,6 +42,12 @@ def same(one, other):
     )
 
 
+@pytest.mark.parametrize("statistic", [krippendorff_alpha, fleiss_kappa])
+def test_examples_are_no_ratings_and_the_error_says_how_to_make_them(statistic):
+    with pytest.raises(UsageError, match=r"takes Ratings, not list.*Ratings\.of\(examples, value_type\)"):
+        statistic(examples_of([{"ana": "a"}]))
+
+
 @settings(max_examples=100, deadline=None)
 @given(tables, st.randoms(use_true_random=False))
 def test_order_and_names_of_items_raters_and_labels_do_not_matter(rows, random):
