@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         ToolCallEquality,
         check,
     )
+    from judge_opt.judges.checks import check as scorer
     from judge_opt.judges.conversation import conversation_of, render_conversation
     from judge_opt.judges.dspy_metric import agrees
     from judge_opt.judges.feedback import Feedback
@@ -115,11 +116,15 @@ if TYPE_CHECKING:
         InputText,
         InputTextList,
     )
+    from judge_opt.labels.leakage import check_no_leakage
     from judge_opt.labels.queues.making import create_queue, delete_queue, get_queue, list_queues
     from judge_opt.labels.queues.queue import LabelQueue
-    from judge_opt.labels.raters.adjudication import adjudicate
+    from judge_opt.labels.raters.adjudication import adjudicate, soft_labels
     from judge_opt.labels.raters.alpha import krippendorff_alpha
     from judge_opt.labels.raters.error_rates import dawid_skene
+    from judge_opt.labels.raters.kappa import cohen_kappa, fleiss_kappa, pairwise_agreement
+    from judge_opt.labels.raters.lean import rater_leans
+    from judge_opt.labels.raters.ratings import Ratings
     from judge_opt.labels.schema_rows import LabelSchema
     from judge_opt.labels.schemas import (
         bind_label_schema,
@@ -142,7 +147,7 @@ if TYPE_CHECKING:
     from judge_opt.prompts.prompt import Prompt
     from judge_opt.prompts.registered import load_prompt, register_prompt, search_prompts, set_prompt_alias
     from judge_opt.prompts.result import PromptResult
-    from judge_opt.registry.judges import delete_judge, get_judge, list_judges, list_versions
+    from judge_opt.registry.judges import delete_judge, get_judge, list_judges, list_versions, register
     from judge_opt.registry.judges import delete_judge as delete_scorer
     from judge_opt.registry.judges import get_judge as get_scorer
     from judge_opt.registry.judges import list_judges as list_scorers
@@ -153,7 +158,7 @@ if TYPE_CHECKING:
     from judge_opt.traces.as_json import Limits
     from judge_opt.traces.check import check_database
     from judge_opt.traces.exporters.run import export_traces
-    from judge_opt.traces.exporters.tables import to_pandas
+    from judge_opt.traces.exporters.tables import to_arrow, to_pandas
     from judge_opt.traces.fluent import (
         carry_context,
         configure_tracing,
@@ -288,6 +293,7 @@ _HOMES = {
     "Prompt": "prompts.prompt",
     "PromptResult": "prompts.result",
     "RaterReport": "validate.raters",
+    "Ratings": "labels.raters.ratings",
     "RegexMatch": "judges.checks",
     "Registry": "registry.registry",
     "RelevanceToQuery": "judges.builtin",
@@ -329,6 +335,8 @@ _HOMES = {
     "categories": "core.values",
     "check": "judges.checks",
     "check_database": "traces.check",
+    "check_no_leakage": "labels.leakage",
+    "cohen_kappa": "labels.raters.kappa",
     "compare": "evaluation.comparison",
     "compare_candidates": "validate.equivalence",
     "configure_tracing": "traces.fluent",
@@ -352,6 +360,7 @@ _HOMES = {
     "evaluate": "evaluation.run",
     "export_otlp": "traces.otlp.export",
     "export_traces": "traces.exporters.run",
+    "fleiss_kappa": "labels.raters.kappa",
     "flush_traces": "traces.fluent",
     "forecast": "evaluation.outlook",
     "get_assessment": "traces.fluent",
@@ -391,11 +400,14 @@ _HOMES = {
     "optimize_prompts": "prompts.optimize",
     "ordered": "core.values",
     "override_feedback": "traces.fluent",
+    "pairwise_agreement": "labels.raters.kappa",
     "plan_audit": "validate.audits",
     "preference": "core.values",
+    "rater_leans": "labels.raters.lean",
     "rater_report": "validate.raters",
     "reads_of": "labels.held_out",
     "recorded_verdicts": "validate.recorded",
+    "register": "registry.judges",
     "register_judge": "registry.judges:register",
     "register_prompt": "prompts.registered",
     "render_conversation": "judges.conversation",
@@ -405,16 +417,19 @@ _HOMES = {
     "run_audit": "validate.audits",
     "run_cases": "judges.builtin",
     "scale": "core.values",
+    "scorer": "judges.checks:check",
     "search_prompts": "prompts.registered",
     "search_traces": "traces.fluent",
     "session_examples": "judges.sessions",
     "set_prompt_alias": "prompts.registered",
     "set_store": "traces.fluent",
     "set_trace_tag": "traces.fluent",
+    "soft_labels": "labels.raters.adjudication",
     "soft_scores": "validate.soft_labels",
     "stability": "validate.repeats",
     "start_span": "traces.fluent",
     "suggest": "align.suggest",
+    "to_arrow": "traces.exporters.tables",
     "to_pandas": "traces.exporters.tables",
     "trace": "traces.fluent",
     "transferred_rate": "validate.corrected",
@@ -514,6 +529,7 @@ __all__ = [
     "Prompt",
     "PromptResult",
     "RaterReport",
+    "Ratings",
     "RegexMatch",
     "Registry",
     "RelevanceToQuery",
@@ -555,6 +571,8 @@ __all__ = [
     "categories",
     "check",
     "check_database",
+    "check_no_leakage",
+    "cohen_kappa",
     "compare",
     "compare_candidates",
     "configure_tracing",
@@ -578,6 +596,7 @@ __all__ = [
     "evaluate",
     "export_otlp",
     "export_traces",
+    "fleiss_kappa",
     "flush_traces",
     "forecast",
     "get_assessment",
@@ -617,11 +636,14 @@ __all__ = [
     "optimize_prompts",
     "ordered",
     "override_feedback",
+    "pairwise_agreement",
     "plan_audit",
     "preference",
+    "rater_leans",
     "rater_report",
     "reads_of",
     "recorded_verdicts",
+    "register",
     "register_judge",
     "register_prompt",
     "render_conversation",
@@ -631,16 +653,19 @@ __all__ = [
     "run_audit",
     "run_cases",
     "scale",
+    "scorer",
     "search_prompts",
     "search_traces",
     "session_examples",
     "set_prompt_alias",
     "set_store",
     "set_trace_tag",
+    "soft_labels",
     "soft_scores",
     "stability",
     "start_span",
     "suggest",
+    "to_arrow",
     "to_pandas",
     "trace",
     "transferred_rate",

@@ -230,3 +230,15 @@ def test_mistakes_are_found_when_the_judge_is_made():
                 **{"name": "x", "instructions": "Judge {{ outputs }}.", "feedback_value_type": bool, **wrong}
             )
         assert error.value.remedy
+
+
+def test_mlflows_names_of_judges_are_there():
+    import judge_opt
+
+    @judge_opt.scorer
+    def dated(outputs) -> bool:
+        return "Thursday" in outputs
+
+    assert dated(outputs="on Thursday").value is True
+    assert judge_opt.register is judge_opt.register_judge
+    assert judge_opt.get_scorer is judge_opt.get_judge
