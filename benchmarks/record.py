@@ -32,12 +32,15 @@ def write_results(
     rows: Sequence[dict[str, Any]],
     checks: Sequence[dict[str, Any]],
     packages: Sequence[str],
+    *,
+    file: str = "results.json",
     **more: Any,
 ) -> None:
     """Write `results.json`, and print the checks.
 
     Args:
         packages: whose versions matter.
+        file: another name, for a second result of the same folder.
         more: further keys, such as a summary.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -59,7 +62,7 @@ def write_results(
         "rows": list(rows),
         "checks": list(checks),
     }
-    (folder / "results.json").write_text(json.dumps(body, indent=1) + "\n")
+    (folder / file).write_text(json.dumps(body, indent=1) + "\n")
     for one in checks:
         print(
             f"{'holds' if one['holds'] else 'MISSED'}  {one['what']}: {one['value']} {one['op']} {one['goal']}"

@@ -5,8 +5,10 @@ two fsyncs a file; the gain is that a crash or a full disk leaves the previous f
 """
 
 import contextlib
+import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -16,11 +18,23 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         OSError: the disk is full or the folder is read-only; the previous file is intact.
     """
+    write_chunks(path, (data,))
+
+
+def write_chunks(path: Path, chunks: Iterable[bytes]) -> str:
+    """As `write_bytes`, of data that need not be in memory as a whole.
+
+    Returns:
+        The SHA-256 of what was written, in hexadecimal.
+    """
+    digest = hashlib.sha256()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            for chunk in chunks:
+                stream.write(chunk)
+                digest.update(chunk)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(name, 0o644)
@@ -34,6 +48,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return digest.hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

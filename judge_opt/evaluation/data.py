@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,11 @@ def _file(path: Path) -> Iterable[Any]:
         raise DataError(f"{file.name}: the format is not known.", f"Readable: {', '.join(_READABLE)}.")
     if kind == ".parquet":
         return _parquet(file)
-    found = list(_csv(file) if kind == ".csv" else _jsonl(file))
-    if not found:
+    found = _csv(file) if kind == ".csv" else _jsonl(file)
+    first = next(found, None)
+    if first is None:
         raise DataError(f"{file} is empty.", "Give a file with at least one row.")
-    return found
+    return chain([first], found)  # a row at a time: what is made of it takes its place
 
 
 def _jsonl(file: Path) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from judge_opt.core.errors import Conflict, IntegrityError, NotFound, UsageError
-from judge_opt.core.files import write_bytes
+from judge_opt.core.files import write_bytes, write_chunks
 from judge_opt.core.hashing import content_hash
 from judge_opt.core.text import nearest
 from judge_opt.evaluation.journal import json_bytes, read_json
@@ -170,14 +170,14 @@ def prepare(folder: Path, config: Config, rows: Sequence[Row]) -> Sequence[Row]:
             )
         rows = read_rows(folder, known)
     else:
-        write_bytes(folder / ROWS, b"".join(json_bytes(row.to_json()) + b"\n" for row in rows))
+        write_chunks(folder / ROWS, (json_bytes(row.to_json()) + b"\n" for row in rows))
     write_config(folder, config)
     return rows
 
 
 def write_config(folder: Path, config: Config) -> None:
     """Write `config.json`, with its hash and that of the rows' file."""
-    body = {**config.to_json(), "rows_sha256": hashlib.sha256((folder / ROWS).read_bytes()).hexdigest()}
+    body = {**config.to_json(), "rows_sha256": _sha256(folder / ROWS)}
     body["content_hash"] = content_hash(body)
     write_bytes(folder / CONFIG, json.dumps(body, ensure_ascii=True, indent=1).encode("ascii") + b"\n")
 
@@ -199,17 +199,16 @@ def read_rows(folder: Path, config: Config) -> list[Row]:
     """
     stated = _checked(folder / CONFIG, ())["rows_sha256"]
     path = folder / ROWS
-    data = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(data).hexdigest() != stated:
+    if _sha256(path) != stated:
         raise IntegrityError(f"{path} does not match its hash.", _REMEDY)
-    return [Row.from_json(read_json(line)) for line in data.split(b"\n") if line]
+    with path.open("rb") as stream:
+        return [Row.from_json(read_json(line)) for line in stream if line.strip()]
 
 
 def write_results(folder: Path, verdicts: Iterable[Mapping[str, Any]], results: Mapping[str, Any]) -> None:
     """Write the two files of results; `results.json` holds the hash of the other and its own."""
-    lines = b"".join(json_bytes(one) + b"\n" for one in verdicts)
-    write_bytes(folder / VERDICTS, lines)
-    body = {**results, "schema": SCHEMA, "verdicts_sha256": hashlib.sha256(lines).hexdigest()}
+    digest = write_chunks(folder / VERDICTS, (json_bytes(one) + b"\n" for one in verdicts))
+    body = {**results, "schema": SCHEMA, "verdicts_sha256": digest}
     body["content_hash"] = content_hash(body)
     write_bytes(
         folder / RESULTS, json.dumps(body, ensure_ascii=True, indent=1, sort_keys=True).encode() + b"\n"
@@ -232,8 +231,7 @@ def read_results(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     results = _checked(path, ())
-    data = verdicts.read_bytes() if verdicts.is_file() else b""
-    if hashlib.sha256(data).hexdigest() != results["verdicts_sha256"]:
+    if _sha256(verdicts) != results["verdicts_sha256"]:
         raise IntegrityError(f"{verdicts} does not match its hash.", _REMEDY)
     return results
 
@@ -253,6 +251,14 @@ def find(home: Path, run_id: str) -> Path:
         f"There is no evaluation {run_id[:80]!r} in {home}.{nearest(run_id, names)}",
         "judge_opt.list_evaluations() lists what there is.",
     )
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's content, read in pieces; one that is not there counts as empty."""
+    if not path.is_file():
+        return hashlib.sha256().hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 _REMEDY = "Restore the file from a backup, or evaluate again under another run_id."

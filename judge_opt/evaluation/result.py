@@ -1,6 +1,6 @@
 """What `evaluate` returns and `load_evaluation` reads: rows, verdicts, figures, costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -219,14 +219,16 @@ class EvaluationResult:
 
     def verdicts(self) -> list[dict[str, Any]]:
         """One line a row for `verdicts.jsonl`: what was said, and the agent's outputs."""
-        out = []
+        return list(self.iter_verdicts())
+
+    def iter_verdicts(self) -> Iterator[dict[str, Any]]:
+        """The lines of `verdicts`, one after the other."""
         for number, row in enumerate(self.rows):
             said = {judge: self._board.saying(number, judge) for judge in self.judges}
             line: dict[str, Any] = {"id": row.id, "said": said}
             if self._board.with_agent:
                 line["outputs"] = self._board.fields(number).get("outputs")
-            out.append(line)
-        return out
+            yield line
 
     def text(self) -> str:
         """A summary for people."""

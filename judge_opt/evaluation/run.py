@@ -188,7 +188,7 @@ def _evaluate(
             config, board, folder, stopped=str(engine.stopped) if engine.stopped else None
         )
         reach("evaluation.before_results")
-        folders.write_results(folder, result.verdicts(), result.to_json())
+        folders.write_results(folder, result.iter_verdicts(), result.to_json())
         reach("evaluation.results_written")
         return result
 
