@@ -8,6 +8,10 @@ that they are known to be good, or gives one to use instead:
     judge = load_judge("handed/over", trust_base_url=True)
     judge = load_judge("handed/over", base_url="http://localhost:8000/v1")
 
+An address to which this machine would send the same model's requests anyway, as OPENAI_BASE_URL sets it for
+`openai:/...`, is no news and needs neither. One on this machine (localhost) is not believed for being near: what
+listens there can be another user's, or a service that was never meant to get prompts and keys.
+
 The same goes for parameters that could carry an address to the endpoint's client: only those that shape a
 sample are taken. A judge of a provider's own endpoint needs none of this. What was registered here is ours.
 """
@@ -18,6 +22,7 @@ from typing import Any
 
 from judge_opt.core.errors import IntegrityError, UsageError
 from judge_opt.llm.connection import Origin
+from judge_opt.llm.uri import ModelURI, usual_address
 
 SAMPLING = frozenset(
     (
@@ -52,12 +57,13 @@ def checked_endpoints(
             continue
         if base_url is not None:
             _move(part, str(found), base_url)
-        else:
+        elif not _sent_there_anyway(part, found):
             raise UsageError(
                 f"{what} came from elsewhere and would send what it judges, and your key, to "
                 f"{ascii(found)[:120]}.",
-                "If you know that address, load it with trust_base_url=True (command line: registry import "
-                "--trust-base-url); else give your own as base_url.",
+                "If you know that address, as that of a judge that you saved yourself, load it with "
+                "trust_base_url=True (command line: registry import --trust-base-url); else give your own as "
+                "base_url.",
             )
     for part in _parts(state):
         params = part.get("params") or {}
@@ -69,6 +75,17 @@ def checked_endpoints(
                 "Load it with trust_base_url=True if you know what it does there, or leave it out.",
             )
     return state
+
+
+def _sent_there_anyway(part: dict[str, Any], address: Any) -> bool:
+    """Whether the part's model, named without an address, would be asked at this one: then nobody gets anything
+    that he would not get without the judge."""
+    model = part.get("model") or part.get("embedder")
+    try:
+        usual = usual_address(ModelURI.parse(model))  # type: ignore[arg-type] # parse refuses what is no text
+        return usual is not None and Origin(address).url == Origin(usual).url
+    except (UsageError, AttributeError, TypeError):
+        return False
 
 
 def _move(part: dict[str, Any], old: str, new: str) -> None:

@@ -30,7 +30,7 @@ from judge_opt.llm.connection import (
     ReplyTooLargeError,
 )
 from judge_opt.llm.pricing import price
-from judge_opt.llm.uri import ModelURI
+from judge_opt.llm.uri import OPENAI, ModelURI, openai_address
 from judge_opt.llm.wire import NotACompletionError, from_body, to_body
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ class HTTPBackend:
         headers: Mapping[str, str] | None = None,
         timeout: float = 120.0,
     ) -> None:
-        own = None if base_url else os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
+        own = None if base_url else openai_address()
         self.uri = uri
         self.timeout = timeout
-        self.origin = Origin(base_url or own or "https://api.openai.com/v1")
+        self.origin = Origin(base_url or own or OPENAI)
         self.pool = ConnectionPool(self.origin)
         self._loops: AsyncConnections | None = None
         self.env_keys = ("JUDGE_OPT_API_KEY", re.sub(r"[^A-Z0-9]", "_", uri.provider.upper()) + "_API_KEY")

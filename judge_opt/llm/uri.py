@@ -60,6 +60,7 @@ class ModelURI:
         return f"{self.provider}/{self.name}"
 
 
+OPENAI = "https://api.openai.com/v1"
 _CONFIGURED = {
     "gateway": (
         ("JUDGE_OPT_GATEWAY_URL", ""),
@@ -93,6 +94,22 @@ def endpoint_of(uri: ModelURI, base_url: str | None) -> str | None:
         f"{uri}: no address is configured for {uri.provider!r}.",
         f"Set {first} to the address of an OpenAI-compatible server, up to /v1, or give base_url.",
     )
+
+
+def openai_address() -> str | None:
+    """The address that the environment gives in place of OpenAI's own; None where it gives none."""
+    return os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE") or None
+
+
+def usual_address(uri: ModelURI) -> str | None:
+    """Where `uri` is asked on this machine when no `base_url` is given; None where that is for LiteLLM to say,
+    or configured nowhere."""
+    if uri.provider == "openai":
+        return openai_address() or OPENAI
+    try:
+        return endpoint_of(uri, None)
+    except UsageError:
+        return None
 
 
 def read_address(base_url: str) -> SplitResult:

@@ -181,6 +181,30 @@ def test_addresses_in_every_part_of_a_judge_are_found(stranger, tmp_path):
     assert loaded.jurors[1].jurors[1].base_url == "http://localhost:1/v1"
 
 
+def test_an_address_where_requests_go_anyway_needs_no_vouching(
+    aligned, server, stranger, tmp_path, monkeypatch
+):
+    """The same provider's, as the environment has it: another provider's key must not follow."""
+    save_judge(aligned, tmp_path / "mine")
+    with pytest.raises(UsageError, match=r"The judge in mine came from elsewhere.*that you saved yourself"):
+        read_judge(tmp_path / "mine")  # localhost alone is no reason
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.base_url}/")
+    loaded = read_judge(tmp_path / "mine")
+    assert (loaded.base_url, loaded.memory.base_url) == (server.base_url, server.base_url)
+    assert loaded(outputs="We will fix it on Thursday.").value == "good"
+    monkeypatch.setenv("OPENAI_BASE_URL", stranger.base_url)
+    with pytest.raises(UsageError, match="came from elsewhere"):
+        read_judge(tmp_path / "mine")
+    for model, variable in (("groq:/x", "OPENAI_BASE_URL"), ("gateway:/x", "OPENAI_BASE_URL")):
+        monkeypatch.setenv(variable, server.base_url)
+        judge = make_judge("j", "Is {{ outputs }} fine?", model, base_url=server.base_url)
+        save_judge(judge, tmp_path / model[:4])
+        with pytest.raises(UsageError, match="came from elsewhere"):
+            read_judge(tmp_path / model[:4])
+    monkeypatch.setenv("JUDGE_OPT_GATEWAY_URL", server.base_url)
+    assert read_judge(tmp_path / "gate").base_url == server.base_url
+
+
 def test_no_key_is_stored_or_exported(aligned, server, registry, tmp_path, store_url):
     judge = aligned.copy()
     judge.params["extra_headers"] = {"X-Key": CANARY}
