@@ -33,7 +33,7 @@ from judge_opt.evaluation.rows import Row, read_rows
 from judge_opt.evaluation.scorers import Scorer, make_scorers
 from judge_opt.evaluation.tally import listen
 from judge_opt.llm.session import Session, current_session, use_session
-from judge_opt.traces.default_store import use_store
+from judge_opt.traces.default_store import chosen_store, use_store
 from judge_opt.traces.store import Store
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def evaluate(
             object), sync or async; what it returns is judged. A row on which it fails is not judged.
         scorers: MLflow's name for `judges`.
         store: where verdicts are recorded as assessments, each row as a trace: a `Store`, a path, a URL;
-            default: the home's; False: nowhere.
+            default: the one in use (`use_store`, `set_store`), else the home's; False: nowhere.
         name: a title; the id begins with it.
         run_id: names the run, to resume it.
         concurrency: how many judgements, or runs of the agent, at a time.
@@ -143,6 +143,8 @@ def evaluate(
         labels=dict(labels or {}),
     )
     config = replace(config, id=_id(config, run_id, name))
+    if store is None and home is None:
+        store = chosen_store()
     keep = _Kept(_store(store, place), isinstance(store, Store))
     session = _session(outer, place, config.id, budget, concurrency)
     with keep, session as at_work, use_session(at_work), _traces_go_to(keep.store):

@@ -44,7 +44,7 @@ def current_store() -> Store:
     Raises:
         UsageError, IntegrityError: it cannot be opened.
     """
-    store = _here.get() or _set
+    store = chosen_store()
     if store is not None:
         return store
     path = str(home_store_path())
@@ -52,6 +52,11 @@ def current_store() -> Store:
         if path not in _opened:
             _opened[path] = Store(path)
         return _opened[path]
+
+
+def chosen_store() -> Store | None:
+    """The store of the surrounding `use_store`, or of `set_store`; None where neither names one."""
+    return _here.get() or _set
 
 
 def store_here() -> Store | None:

@@ -17,6 +17,7 @@ from judge_opt.llm.budget import Budget
 from judge_opt.llm.session import Session, current_session, use_session
 from judge_opt.testing.fault_server import FaultServer, Reply
 from judge_opt.traces import Store
+from judge_opt.traces.default_store import use_store
 from judge_opt.traces.tracing import trace
 
 
@@ -414,3 +415,15 @@ class TestAgent:
                 assert kept.session == "s0"
                 assert kept.metadata["evaluation"] == result.run_id
                 assert {word.name for word in store.assessments(kept.id)} == {"polite", "looked"}
+
+
+def test_verdicts_go_to_the_store_in_use(tmp_path: Path, session: Session) -> None:
+    with use_store(tmp_path / "chosen.db") as chosen:
+        evaluate(rows(4), length)
+        assert len(chosen.feedback_names()) == 1
+        assert not (Path(session.home) / "store.db").exists()
+        evaluate(rows(4), length, home=tmp_path / "other")
+        assert len(chosen.search_traces()) == 4  # a home that is named keeps its own
+    assert (tmp_path / "other" / "store.db").exists()
+    evaluate(rows(4), length)
+    assert (Path(session.home) / "store.db").exists()
