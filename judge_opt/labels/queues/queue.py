@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from judge_opt.core.errors import Conflict, DataError, NotFound
+from judge_opt.core.errors import Conflict, NotFound
 from judge_opt.core.killpoints import reach
-from judge_opt.core.text import nearest
 from judge_opt.labels.examples import LabelledExample
 from judge_opt.labels.queues import turns
 from judge_opt.labels.queues.answers import Refused, Submitted, assessment_of, refused_of, seen_before
-from judge_opt.labels.queues.items import add_items, items_of, set_order
-from judge_opt.labels.queues.order import Embeds, Key, OrderName, Scores, order_traces, verdicts
+from judge_opt.labels.queues.items import add_items
+from judge_opt.labels.queues.order import Embeds, Key, OrderName, Scores, verdicts
 from judge_opt.labels.queues.progress import Progress, progress_of
+from judge_opt.labels.queues.running import reorder_items, results_of
 from judge_opt.labels.queues.tables import queue_items
 from judge_opt.labels.queues.task import Task
 from judge_opt.labels.schema_rows import LabelSchema
@@ -204,22 +204,7 @@ class LabelQueue:
         Raises:
             DataError: the queue does not ask for `name`.
         """
-        names = [schema.name for schema in self.schemas if schema.type == "feedback"]
-        if name is None and len(names) == 1:
-            name = names[0]
-        if name not in names:
-            raise DataError(
-                f"Queue {self.name!r} has no labels called {name!r}.{nearest(str(name), names)}",
-                f"Give one of: {', '.join(names)}.",
-            )
-        least = self.raters_per_item if done_only else 0
-        with self.store.database.read() as connection:
-            wanted = {item.trace_id for item in items_of(connection, self.seq) if item.labelled >= least}
-        if name not in self.store.feedback_names():
-            return []
-        value_type = next(schema.value_type for schema in self.schemas if schema.name == name)
-        found = [] if not self.store.labelled_traces(name) else self.store.labelled_examples(name, value_type)
-        return [one for one in found if one.id in wanted]
+        return results_of(self, name, done_only=done_only)
 
     def refused(self) -> list[Refused]:
         """Labels that came too late, in the order of their items."""
@@ -248,21 +233,7 @@ class LabelQueue:
     ) -> None:
         """Orders the items anew, as labels and verdicts are now; see `create_queue`. What somebody holds
         stays with him."""
-        with self.store.database.read() as connection:
-            items = items_of(connection, self.seq)
-            loaded = recorded.load_by_id(connection, [item.trace_id for item in items])
-        labelled = [loaded[item.trace_id] for item in items if item.labelled and order == "distance"]
-        places = order_traces(
-            [loaded[item.trace_id] for item in items],
-            order,
-            names=self._names(),
-            seed=seed,
-            key=key,
-            embedder=embedder,
-            labelled=labelled,
-        )
-        with self.store.database.write() as connection:
-            set_order(connection, [items[n] for n in places])
+        reorder_items(self, order, self._names(), seed=seed, key=key, embedder=embedder)
 
     # -- inside
 
