@@ -3,6 +3,8 @@
 python -m benchmarks.prompts.run [WORLDS [GUARDED [FOLDER]]]
 """
 
+import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import check, write_results
+from benchmarks.rivals import environment
 from judge_opt import Session, current_session, load_prompt, optimize_prompts, register_prompt, use_session
 from judge_opt.prompts import PromptResult
 from judge_opt.testing.lab import LabServer, Parameters, World
@@ -20,6 +23,7 @@ from judge_opt.testing.lab.parameters import JudgeParameters, WorldParameters
 
 HERE = Path(__file__).parent
 METHODS = ("gepa", "one shot", "random")
+RIVALS = ("dspy.GEPA",)
 CALLS = 700
 """Of each method, the held-out comparison and the guard included."""
 CHAT = [
@@ -79,6 +83,47 @@ def optimized(
         return result, before, true_quality(world, server, system)
 
 
+def of_a_rival(world: World, method: str, seed: int) -> dict[str, Any]:
+    """A rival's row. It gets all calls for its search: it makes no held-out comparison and asks no guard."""
+    home = Session(Path(tempfile.mkdtemp()))
+    with LabServer(Parameters(seed=seed, judge=world.perfect())) as server, home, use_session(home):
+        assert isinstance(server, LabServer)
+        system = CHAT[0]["content"]
+        task = {
+            "method": method,
+            "server": server.base_url,
+            "key": "rival",
+            "seed": seed,
+            "system": system,
+            "instructions": world.judge(server).instructions,
+            "labels": list(world.parameters.labels),
+            "train": [row["inputs"]["question"] for row in rows(*TRAIN)],
+            "valid": [row["inputs"]["question"] for row in rows(*VALID)],
+            "metric_calls": CALLS * 3 // 5,  # one call of the agent each, and of the judge where the output is new
+        }
+        done = subprocess.run(
+            [environment.python(), HERE / "rivals_child.py"],
+            input=json.dumps(task),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=tempfile.mkdtemp(),
+            check=True,
+        )
+        made = json.loads(done.stdout)
+        used = {name.removeprefix("sim-"): counts["calls"] for name, counts in server.usage(None).items()}
+        return {
+            "kind": "methods",
+            "method": method,
+            "seed": seed,
+            "true_before": round(true_quality(world, server, system), 3),
+            "true_after": round(true_quality(world, server, made["system"]), 3),
+            "changed": made["system"] != system,
+            "error": made["error"],
+            "calls": used,
+        }
+
+
 def row_of(kind: str, method: str, seed: int, found: tuple[PromptResult, float, float]) -> dict[str, Any]:
     result, before, after = found
     held = result.held_out
@@ -108,6 +153,9 @@ def main() -> None:
         for method in METHODS:
             table.append(row_of("methods", method, seed, optimized(world, world.perfect(), method, seed)))
             print(table[-1], flush=True)
+        for method in RIVALS:
+            table.append(of_a_rival(world, method, seed))
+            print(table[-1], flush=True)
     for seed in range(guarded):
         clean, gamed = World(seed), World(seed, WorldParameters(agreement=0.0))
         # A clean judge goes by the policy. The other one likes what the experts do not: its known loophole.
@@ -117,7 +165,14 @@ def main() -> None:
         ):
             table.append(row_of(kind, "gepa", seed, optimized(world, judge, "gepa", seed)))
             print(table[-1], flush=True)
-    write_results(folder, "python -m benchmarks.prompts.run", table, checks_of(table), ["gepa", "dspy"])
+    write_results(
+        folder,
+        "python -m benchmarks.prompts.run",
+        table,
+        checks_of(table),
+        ["gepa", "dspy"],
+        rivals=environment.versions(),
+    )
 
 
 def checks_of(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -129,7 +184,7 @@ def checks_of(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     ours = gain(of("methods"))
     made = [check("true_gain", "mean gain in true quality, gepa", ours, ">=", 0.1)]
-    for method in METHODS[1:]:
+    for method in (*METHODS[1:], *RIVALS):
         rest = gain(of("methods", method))
         name = method.replace(" ", "_")
         made.append(
