@@ -99,7 +99,8 @@ def of_a_rival(world: World, method: str, seed: int) -> dict[str, Any]:
             "labels": list(world.parameters.labels),
             "train": [row["inputs"]["question"] for row in rows(*TRAIN)],
             "valid": [row["inputs"]["question"] for row in rows(*VALID)],
-            "metric_calls": CALLS * 3 // 5,  # one call of the agent each, and of the judge where the output is new
+            # Each is a call of the agent, and one of the judge where the output is new.
+            "metric_calls": CALLS * 3 // 5,
         }
         done = subprocess.run(
             [environment.python(), HERE / "rivals_child.py"],
