@@ -5,12 +5,17 @@ JUDGE_OPT_REQUIRE_POSTGRES=1 says that it has to be there, as CI does.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from postgres_cluster import Cluster, NoPostgres
+
+# A shell starts what it puts into the background with Ctrl-C ignored, and Python then never hears of it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
