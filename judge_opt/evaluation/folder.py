@@ -237,16 +237,25 @@ def read_results(folder: Path) -> dict[str, Any] | None:
 
 
 def find(home: Path, run_id: str) -> Path:
-    """The folder of a run, by its id or its path.
+    """The folder of a run, by its id, its path, or its title where one run alone has it.
 
     Raises:
         NotFound: there is none; the nearest id is suggested.
+        UsageError: several runs have that title; the message names them.
     """
     root = evaluations(home)
     for folder in (root / run_id, Path(run_id)) if run_id else ():
         if (folder / CONFIG).is_file():
             return folder
-    names = [path.parent.name for path in root.glob(f"*/{CONFIG}")]
+    names = sorted(path.parent.name for path in root.glob(f"*/{CONFIG}"))
+    titled = [name for name in names if name.rpartition("-")[0] == run_id]
+    if len(titled) == 1:
+        return root / titled[0]
+    if titled:
+        raise UsageError(
+            f"{len(titled)} evaluations are called {run_id[:80]!r}: {', '.join(titled[:10])}.",
+            "Give one of these ids.",
+        )
     raise NotFound(
         f"There is no evaluation {run_id[:80]!r} in {home}.{nearest(run_id, names)}",
         "judge_opt.list_evaluations() lists what there is.",

@@ -427,3 +427,13 @@ def test_verdicts_go_to_the_store_in_use(tmp_path: Path, session: Session) -> No
     assert (tmp_path / "other" / "store.db").exists()
     evaluate(rows(4), length)
     assert (Path(session.home) / "store.db").exists()
+
+
+def test_a_run_is_found_by_its_title_where_one_alone_has_it(session: Session) -> None:
+    first = evaluate(rows(3), length, name="before", store=False)
+    assert load_evaluation("before").run_id == first.run_id
+    second = evaluate(rows(4), length, name="before", store=False)
+    with pytest.raises(UsageError, match="2 evaluations are called 'before'") as told:
+        load_evaluation("before")
+    assert first.run_id in str(told.value)
+    assert second.run_id in str(told.value)
