@@ -38,7 +38,7 @@ TEST = 80
 TASKS = {
     "aspects": (ROOT / "configs" / "cebab.yaml", 200),
     "stars": (HERE / "stars.yaml", 180),
-    "quickstart": (ROOT / "configs" / "quickstart.yaml", 200),
+    "quickstart": (ROOT / "configs" / "quickstart.yaml", 165),
 }
 """Configuration, and how many labels there are to learn from at most."""
 BOUNDS = {"shots": 2, "batch_chars": 5000, "trial_calls": 100, "check_rows": 100}
