@@ -179,19 +179,19 @@ def report(rows: Sequence[dict[str, Any]], planned: int) -> None:
     ]
     many = [r for r in rows if r["labels"] >= 100]
     if many:
-        gained = [r for r in many if (r["all"]["gained"]["low"] or 0.0) > 0]
+        gained = [r for r in many if r["all"]["gained"]["low"] is not None and r["all"]["gained"]["low"] > 0]
         what = "share of cells of 100 and 200 labels that surely gain"
         checks.append(check("gain", what, len(gained) / len(many), ">=", 0.8))
     for task in TASKS:
         same = [r for r in many if r["task"] == task]
         if not same:
             continue
-        best = max(
-            statistics.mean(r["baselines"][name]["kappa"]["value"] or 0.0 for r in same)
-            for name in TEXT
-            if all(name in r["baselines"] for r in same)
-        )
-        ours = statistics.mean(r["all"]["kappa"]["value"] or 0.0 for r in same)
+        texts = [name for name in TEXT if all(name in r["baselines"] for r in same)]
+        arms = {name: [r["baselines"][name]["kappa"]["value"] for r in same] for name in texts}
+        mine = [r["all"]["kappa"]["value"] for r in same]
+        if None in mine or any(None in values for values in arms.values()):
+            continue  # a kappa that is not defined is no zero
+        best, ours = max(map(statistics.mean, arms.values())), statistics.mean(mine)
         what = f"kappa over the best text-only baseline, {task}, 100 and 200 labels"
         checks.append(check(f"text_{task}", what, ours - best, ">=", 0))
     write_results(
