@@ -9,6 +9,7 @@ from judge_opt.judges.asking import Answer, Question
 from judge_opt.llm.errors import is_fatal, reason_of
 from judge_opt.llm.keys import current_repeat, repeat
 from judge_opt.llm.lm import SessionLM
+from judge_opt.llm.reply import Reply
 
 if TYPE_CHECKING:
     from judge_opt.judges.judge import Judge
@@ -27,9 +28,10 @@ def call(judge: "Judge", question: Question) -> Answer | Unscored:
             if not question.again and (seen or not ours):
                 return dspy_road.through_dspy(judge, lm, question)
             if ours:
-                answer = _answer(lm.ask(question.messages, **question.config))
+                answer = _answer(lm.reply(question.messages, **question.config))
             else:
-                answer = _answer(lm(dspy_road.request_for(lm, question.messages, question.config)))
+                response = lm(dspy_road.request_for(lm, question.messages, question.config))
+                answer = _answer(Reply.of(response))
             if seen:
                 dspy_road.note_repair(judge, question, answer)
             return answer
@@ -46,11 +48,10 @@ async def acall(judge: "Judge", question: Question) -> Answer | Unscored:
             if not question.again and (seen or not ours):
                 return await dspy_road.athrough_dspy(judge, lm, question)
             if ours:
-                answer = _answer(await lm.aask(question.messages, **question.config))
+                answer = _answer(await lm.areply(question.messages, **question.config))
             else:
-                answer = _answer(
-                    await lm.acall(dspy_road.request_for(lm, question.messages, question.config))
-                )
+                response = await lm.acall(dspy_road.request_for(lm, question.messages, question.config))
+                answer = _answer(Reply.of(response))
             if seen:
                 dspy_road.note_repair(judge, question, answer)
             return answer
@@ -63,15 +64,13 @@ def _repeated(sample: int, samples: int) -> Any:
     return repeat(current_repeat() * samples + sample) if samples > 1 else nullcontext()
 
 
-def _answer(response: Any) -> Answer:
-    """An engine's response as an answer."""
-    text = response.text or ""
-    if not text:
-        refused = [part.text for part in response.message.parts if type(part).__name__ == "RefusalPart"]
-        if refused:
-            return Answer(refused[0] or "", refused=True)
-    logprobs = {"content": response.logprobs} if response.logprobs else None
-    finish = response.finish_reason
+def _answer(reply: Reply) -> Answer:
+    """An engine's reply as an answer."""
+    text = reply.text
+    if not text and (refused := reply.refusal) is not None:
+        return Answer(refused, refused=True)
+    logprobs = {"content": found} if (found := reply.logprobs) else None
+    finish = reply.finish_reason
     return Answer(text, logprobs, finish == "length", finish == "content_filter")
 
 

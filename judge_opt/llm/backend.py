@@ -33,7 +33,9 @@ class Backend(Protocol):
             other than the session's.
         endpoint: optional; backends with the same endpoint share one queue, and are slowed down together.
             Absent: a queue of its own.
-        acomplete: optional; `complete` as a coroutine. Absent: event loops ask in the session's threads.
+        answer: optional; as `complete`, from a `direct.Asked` to a `reply.Reply`: plain messages need not become
+            DSPy's types and come back from them. Absent: `complete` is asked.
+        acomplete, aanswer: optional; the same as coroutines. Absent: event loops ask in the session's threads.
     """
 
     @property

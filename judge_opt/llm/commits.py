@@ -32,9 +32,10 @@ class Entry:
     """One thing to commit.
 
     Attributes:
-        reply: (key, body, sha), or None where there is only a ledger row.
-        row: the ledger row's values, or None.
-        inserted: after the commit: False where the reply's key was taken already.
+        key: the content address of the call.
+        row: the ledger row's values, or None where there is none: the caller waits for what is held.
+        reply: (sha, body), or None where there is only a ledger row.
+        inserted: the reply is stored; False where its key is taken already, and where there is none.
         error: after the commit: why it was not stored.
         done: True once it is on the disk, or has failed.
         leads: True once its caller is the one to write.
@@ -42,11 +43,12 @@ class Entry:
         future: what its caller, a task, waits for; None where nobody does.
     """
 
-    __slots__ = ("blocked", "done", "error", "future", "inserted", "leads", "reply", "row")
+    __slots__ = ("blocked", "done", "error", "future", "inserted", "key", "leads", "reply", "row")
 
-    def __init__(self, reply: tuple[str, bytes, str] | None, row: Row | None) -> None:
-        self.reply = reply
+    def __init__(self, key: str = "", row: Row | None = None, reply: tuple[str, bytes] | None = None) -> None:
+        self.key = key
         self.row = row
+        self.reply = reply
         self.inserted = False
         self.error: BaseException | None = None
         self.done = False

@@ -184,6 +184,7 @@ class _Connection:
             # of all threads each time. Plain sockets wait in the system (`_limit`), TLS in `_wait`.
             self._plain = tls is None
             self._socket.settimeout(None if self._plain else 0)
+            self._limits: dict[int, float] = {}
             self._poll = select.poll()
             self._poll.register(self._socket, select.POLLIN)
         except BaseException:
@@ -230,11 +231,16 @@ class _Connection:
                 self._wait(select.POLLOUT, deadline)
 
     def _limit(self, option: int, deadline: float) -> None:
-        """Let the system wait no longer than until `deadline`: then it says that it would block."""
-        seconds = min(_left(deadline), _LONGEST_WAIT)
+        """Let the system wait no longer than until `deadline`: then it says that it would block, and `_wait`
+        waits for what is left. So a limit that is too short by less than half does for the next call too."""
+        left = _left(deadline)
+        if left / 2 <= self._limits.get(option, 0.0) <= left:
+            return
+        seconds = min(left * 0.75, _LONGEST_WAIT)
         self._socket.setsockopt(
             socket.SOL_SOCKET, option, _TIMEVAL(int(seconds), int(seconds % 1 * 1e6) or 1)
         )
+        self._limits[option] = seconds
 
     def _wait(self, event: int, deadline: float) -> None:
         poll = self._poll

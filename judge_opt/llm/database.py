@@ -15,37 +15,61 @@ from pathlib import Path
 from judge_opt.core.errors import IntegrityError, JudgeOptError
 from judge_opt.llm.ledger import LEDGER_COLUMNS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _CROSSED_A_FORK: list[sqlite3.Connection] = []
 """Kept for ever: closing the parent's connection in a child would drop the parent's locks."""
 
-_SCHEMA = """
-CREATE TABLE replies (key TEXT PRIMARY KEY, response BLOB NOT NULL, sha TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE ledger (
+_CALLS = """
+CREATE TABLE calls (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, run_id TEXT NOT NULL, purpose TEXT NOT NULL,
   model TEXT NOT NULL, key TEXT NOT NULL, cached INTEGER NOT NULL, answered TEXT NOT NULL,
   prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL, seconds REAL NOT NULL,
-  attempts INTEGER NOT NULL, outcome TEXT NOT NULL
+  attempts INTEGER NOT NULL, outcome TEXT NOT NULL, sha TEXT, response BLOB
 );
-CREATE INDEX ledger_by_run ON ledger (run_id);
+CREATE UNIQUE INDEX calls_by_reply ON calls (key) WHERE response IS NOT NULL;
+CREATE INDEX calls_by_run ON calls (run_id);
+"""
+"""One row a call. The first call that was answered under a key holds the reply, for all others: so a reply and
+its ledger row are one row, whose commit changes few pages."""
+
+_VECTORS = """
 CREATE TABLE vectors (
   model TEXT NOT NULL, text_sha TEXT NOT NULL, vector BLOB NOT NULL, sha TEXT NOT NULL,
   PRIMARY KEY (model, text_sha)
 ) WITHOUT ROWID;
 """
 _LEDGER = ", ".join(LEDGER_COLUMNS)
-ENTRY_COLUMNS = ("reply_key", "response", "sha", *LEDGER_COLUMNS)
-"""A reply and a ledger row in one; either may be all NULL."""
-_ONE_STATEMENT = f"""
-CREATE TEMP VIEW entry AS SELECT {", ".join(f"NULL AS {name}" for name in ENTRY_COLUMNS)};
-CREATE TEMP TRIGGER entry_reply INSTEAD OF INSERT ON entry WHEN NEW.reply_key IS NOT NULL
-BEGIN INSERT OR IGNORE INTO replies VALUES (NEW.reply_key, NEW.response, NEW.sha); END;
-CREATE TEMP TRIGGER entry_row INSTEAD OF INSERT ON entry WHEN NEW.time IS NOT NULL
-BEGIN INSERT INTO ledger ({_LEDGER}) VALUES ({", ".join(f"NEW.{name}" for name in LEDGER_COLUMNS)}); END;
+_VIEWS = f"""
+CREATE VIEW ledger AS SELECT seq, {_LEDGER} FROM calls;
+CREATE VIEW replies AS SELECT key, response, sha FROM calls WHERE response IS NOT NULL;
 """  # noqa: S608 - our own names
-"""Makes of a whole transaction one INSERT, of replies and ledger rows together. Each statement, and each
-row of an `executemany`, lets go of Python's lock and has to win it back, for which the thread that commits
-for a busy event loop can wait up to 5 ms each time."""
+"""For people who read the file with SQL of their own."""
+
+_MERGE = f"""
+ALTER TABLE ledger RENAME TO ledger_1;
+DROP INDEX ledger_by_run;
+{_CALLS}
+INSERT INTO calls (seq, {_LEDGER}) SELECT seq, {_LEDGER} FROM ledger_1 ORDER BY seq;
+CREATE TEMP TABLE first_answered AS
+  SELECT min(seq) AS seq, key FROM ledger_1 WHERE cached = 0 AND outcome = 'ok' GROUP BY key;
+UPDATE calls SET response = replies.response, sha = replies.sha
+  FROM first_answered JOIN replies ON replies.key = first_answered.key WHERE calls.seq = first_answered.seq;
+INSERT INTO calls ({_LEDGER}, sha, response)
+  SELECT 0.0, '', '', '', key, 1, '', 0, 0, 0.0, 0.0, 0, 'ok', sha, response FROM replies
+  WHERE key NOT IN (SELECT key FROM first_answered);
+DROP TABLE first_answered;
+DROP TABLE ledger_1;
+DROP TABLE replies;
+{_VIEWS}
+"""  # noqa: S608 - our own names
+"""From schema 1, which held replies and ledger in two tables. A reply without a ledger row gets one that
+counts for nothing."""
+
+_STEPS = {0: _CALLS + _VECTORS + _VIEWS, 1: _MERGE}
+"""What makes the newest schema of an older one; 0 is an empty file."""
+
+COLUMNS = (*LEDGER_COLUMNS, "sha", "response")
+"""Of a row that is written."""
 
 
 class CallDatabase:
@@ -116,22 +140,20 @@ class CallDatabase:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA temp_store = MEMORY")
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
+            if version < SCHEMA_VERSION:
                 _enter_wal(db)
-                db.execute("BEGIN IMMEDIATE")
-                version = db.execute("PRAGMA user_version").fetchone()[0]
-                if version == 0:
-                    for statement in _SCHEMA.split(";"):
-                        db.execute(statement)
-                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                    version = SCHEMA_VERSION
-                db.execute("COMMIT")
+                with transaction(db):
+                    version = db.execute("PRAGMA user_version").fetchone()[0]
+                    if version < SCHEMA_VERSION:  # no other process was faster
+                        for statement in _STEPS[version].split(";"):
+                            db.execute(statement)
+                        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                        version = SCHEMA_VERSION
             if version > SCHEMA_VERSION:
                 raise IntegrityError(
                     f"{self.path}: was written by a newer judge_opt (schema {version}).",
                     "Upgrade judge_opt, or choose another JUDGE_OPT_HOME.",
                 )
-            db.executescript(_ONE_STATEMENT)
         except BaseException:
             db.close()
             raise

@@ -18,15 +18,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dspy import lm15
-from dspy._vendor.lm15.serde import response_from_dict, response_to_dict
 
 from judge_opt.core.errors import JudgeOptError
 from judge_opt.llm.backend import Backend
+from judge_opt.llm.direct import Asked
 from judge_opt.llm.errors import carry, kind_of
 from judge_opt.llm.flight import Flights
 from judge_opt.llm.keys import DSPY_PARAMETERS, Addresses, most_usage
 from judge_opt.llm.ledger import LedgerRow
 from judge_opt.llm.purchase import Purchaser, Receipt
+from judge_opt.llm.reply import Reply
 from judge_opt.llm.retry import told_to_stop
 from judge_opt.llm.store import CallStore
 
@@ -64,9 +65,9 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """What a call ended with: the response, and whether it was bought just now."""
+    """What a call ended with: the reply, and whether it was bought just now."""
 
-    response: lm15.Response
+    reply: Reply
     fresh: bool
 
 
@@ -110,25 +111,26 @@ class Engine:
         self.extra = extra or {}
         self.addresses = Addresses(backend.fingerprint, self.extra)
         self._warned: set[str] = set()
+        self._answer: Callable[[Asked], Reply] | None = getattr(backend, "answer", None)
 
-    def complete(self, request: lm15.Request, config_json: bytes | None = None) -> lm15.Response:
-        """The reply to `request`: from the cache, from an equal call in flight, or bought.
-
-        Args:
-            request: what is asked.
-            config_json: `keys.config_json(request.config)`, where the caller has it already.
+    def complete(self, request: lm15.Request) -> lm15.Response:
+        """The response to `request`: from the cache, from an equal call in flight, or bought.
 
         Raises:
             JudgeOptError: carried across DSPy, see `judge_opt.llm.errors`.
             dspy.lm15.LM15Error: what this one request met, after every retry.
         """
+        return self.answer(Asked(request)).response
+
+    def answer(self, asked: Asked) -> Reply:
+        """As `complete`."""
         try:
-            key, wire = self.addresses.prepare(request, config_json)
-            bought, led = self.flights.lead_or_follow(key, lambda: self._look_or_buy(key, wire))
+            key, sent = self.addresses.prepare(asked)
+            bought, led = self.flights.lead_or_follow(key, lambda: self._look_or_buy(key, sent))
             if not (led and bought.fresh):
-                self.books.store.record(self._hit(key, bought.response))
-                self.books.tell(CallEvent(self.purpose, True, bought.response.usage, 0.0))
-            return bought.response
+                self.books.store.record(self._hit(key, bought.reply))
+                self.books.tell(CallEvent(self.purpose, True, bought.reply.usage, 0.0))
+            return bought.reply
         except JudgeOptError as error:
             raise carry(error) from error.__cause__
 
@@ -169,57 +171,59 @@ class Engine:
     def stored(self, key: str) -> Bought | None:
         """The reply that the cache holds under `key`."""
         reply = self.books.store.get(key)
-        return None if reply is None else Bought(response_from_dict(reply), False)
+        return None if reply is None else Bought(Reply(reply), False)
 
-    def most(self, request: lm15.Request) -> lm15.Usage:
+    def most(self, asked: Asked) -> lm15.Usage:
         """What one attempt may use at most, where anybody asks."""
         if self.purchaser.budget is None and not self.purchaser.limiter.counts_tokens:
             return _NOT_COUNTED
-        prompt, completion = most_usage(request)
+        prompt, completion = most_usage(asked.request)
         return lm15.Usage(input_tokens=prompt, output_tokens=completion)
 
-    def failed(self, key: str, receipt: Receipt[lm15.Response], error: BaseException) -> LedgerRow:
+    def failed(self, key: str, receipt: Receipt[Reply], error: BaseException) -> LedgerRow:
         """The ledger row of a call that was sent and not answered."""
         return self._row(key, receipt, f"error:{kind_of(error)}")
 
-    def paid(self, key: str, receipt: Receipt[lm15.Response], response: lm15.Response) -> LedgerRow:
+    def paid(self, key: str, receipt: Receipt[Reply], reply: Reply) -> LedgerRow:
         """The ledger row of a call that was answered."""
-        self._warn_of_substitution(response)
-        return self._row(key, receipt, "ok", response.model)
+        self._warn_of_substitution(reply)
+        return self._row(key, receipt, "ok", reply.model)
 
-    def landed(
-        self, receipt: Receipt[lm15.Response], response: lm15.Response, sent: Any, stored: Any
-    ) -> Bought:
-        """What the callers get: `response`, or the one that another process stored first."""
+    def landed(self, receipt: Receipt[Reply], reply: Reply, stored: dict[str, Any]) -> Bought:
+        """What the callers get: `reply`, or the one that another process stored first."""
         self.books.tell(CallEvent(self.purpose, False, receipt.usage, receipt.usd))
-        return Bought(response if stored is sent else response_from_dict(stored), True)
+        return Bought(reply if stored is reply.data else Reply(stored), True)
 
-    def _look_or_buy(self, key: str, request: lm15.Request) -> Bought:
+    def _attempt(self, asked: Asked) -> Reply:
+        if self._answer is not None:
+            return self._answer(asked)
+        return Reply.of(self.backend.complete(asked.request))
+
+    def _look_or_buy(self, key: str, asked: Asked) -> Bought:
         store = self.books.store
         if (known := self.stored(key)) is not None:
             return known
-        receipt: Receipt[lm15.Response] = Receipt()
+        receipt: Receipt[Reply] = Receipt()
         try:
-            response = self.purchaser.buy(
-                key, lambda: self.backend.complete(request), _usage_of, self.most(request), receipt
+            reply = self.purchaser.buy(
+                key, lambda: self._attempt(asked), _usage_of, self.most(asked), receipt
             )
         except BaseException as error:
             if receipt.attempts:
                 store.record(self.failed(key, receipt, error))
             raise
-        reply = response_to_dict(response)
-        return self.landed(receipt, response, reply, store.put(key, reply, self.paid(key, receipt, response)))
+        return self.landed(receipt, reply, store.put(reply.data, self.paid(key, receipt, reply)))
 
-    def _hit(self, key: str, response: lm15.Response) -> LedgerRow:
+    def _hit(self, key: str, reply: Reply) -> LedgerRow:
         return LedgerRow(
             self.books.run_id,
             self.purpose,
             self.model,
             key,
             cached=True,
-            answered=response.model,
-            prompt_tokens=response.usage.input_tokens or 0,
-            completion_tokens=response.usage.output_tokens or 0,
+            answered=reply.model,
+            prompt_tokens=reply.usage.input_tokens or 0,
+            completion_tokens=reply.usage.output_tokens or 0,
         )
 
     def _row(self, key: str, receipt: Receipt[Any], outcome: str, answered: str = "") -> LedgerRow:
@@ -238,12 +242,13 @@ class Engine:
             outcome=outcome,
         )
 
-    def _warn_of_substitution(self, response: lm15.Response) -> None:
+    def _warn_of_substitution(self, reply: Reply) -> None:
         """A provider may answer as another model, or leave a setting out. Said once; the ledger's
         `answered` and the response's `adaptations` hold it for every call."""
         asked = self.model.partition(":/")[2]
-        answered = response.model
-        notes = [f"{a.field} was {a.action}: {a.reason}" for a in response.adaptations]
+        answered = reply.model
+        adaptations = reply.response.adaptations if "adaptations" in reply.data else ()
+        notes = [f"{a.field} was {a.action}: {a.reason}" for a in adaptations]
         if answered not in asked and asked not in answered:
             notes.append(f"asked for {asked!r}, answered by {answered!r}")
         for note in notes:
@@ -255,28 +260,33 @@ class Engine:
 class AsyncEngine:
     """DSPy's asynchronous engine: `Engine`'s cache, ledger, budget and retries, for event loops.
 
-    A backend with `acomplete` is asked from the loop itself; another in the session's threads.
+    A backend with `aanswer` or `acomplete` is asked from the loop itself; another in the session's threads.
     """
 
     def __init__(self, engine: Engine, executor: Callable[[], Executor]) -> None:
         self.engine = engine
         self.executor = executor
-        self._own: Callable[[lm15.Request], Awaitable[lm15.Response]] | None = getattr(
+        self._aanswer: Callable[[Asked], Awaitable[Reply]] | None = getattr(engine.backend, "aanswer", None)
+        self._acomplete: Callable[[lm15.Request], Awaitable[lm15.Response]] | None = getattr(
             engine.backend, "acomplete", None
         )
 
-    async def complete(self, request: lm15.Request, config_json: bytes | None = None) -> lm15.Response:
+    async def complete(self, request: lm15.Request) -> lm15.Response:
         """As `Engine.complete`. A purchase whose caller is cancelled goes on, and is stored."""
+        return (await self.answer(Asked(request))).response
+
+    async def answer(self, asked: Asked) -> Reply:
+        """As `complete`."""
         engine = self.engine
         try:
-            key, wire = engine.addresses.prepare(request, config_json)
+            key, sent = engine.addresses.prepare(asked)
             bought, led = await engine.flights.alead_or_follow(
-                key, lambda: engine.stored(key), lambda: self._buy(key, wire)
+                key, lambda: engine.stored(key), lambda: self._buy(key, sent)
             )
             if not (led and bought.fresh):
-                await engine.books.store.arecord(engine._hit(key, bought.response))
-                engine.books.tell(CallEvent(engine.purpose, True, bought.response.usage, 0.0))
-            return bought.response
+                await engine.books.store.arecord(engine._hit(key, bought.reply))
+                engine.books.tell(CallEvent(engine.purpose, True, bought.reply.usage, 0.0))
+            return bought.reply
         except JudgeOptError as error:
             raise carry(error) from error.__cause__
 
@@ -299,15 +309,15 @@ class AsyncEngine:
     def __deepcopy__(self, memo: dict[int, Any]) -> "AsyncEngine":
         return self
 
-    async def _buy(self, key: str, request: lm15.Request) -> Bought:
+    async def _buy(self, key: str, asked: Asked) -> Bought:
         engine, store = self.engine, self.engine.books.store
-        receipt: Receipt[lm15.Response] = Receipt()
+        receipt: Receipt[Reply] = Receipt()
         try:
             async with slots.get() or _NO_LIMIT:
                 if told_to_stop():
                     raise lm15.RateLimitError("stopped while waiting for a slot")
-                response = await engine.purchaser.abuy(
-                    key, lambda: self._attempt(request), _usage_of, engine.most(request), receipt
+                reply = await engine.purchaser.abuy(
+                    key, lambda: self._attempt(asked), _usage_of, engine.most(asked), receipt
                 )
         except BaseException as error:
             if receipt.attempts:
@@ -315,16 +325,16 @@ class AsyncEngine:
                 # A cancelled task awaits nothing more: its loop is about to close.
                 await store.arecord(row) if isinstance(error, Exception) else store.record(row)
             raise
-        reply = response_to_dict(response)
-        stored = await store.aput(key, reply, engine.paid(key, receipt, response))
-        return engine.landed(receipt, response, reply, stored)
+        return engine.landed(receipt, reply, await store.aput(reply.data, engine.paid(key, receipt, reply)))
 
-    def _attempt(self, request: lm15.Request) -> Awaitable[lm15.Response]:
-        if self._own is not None:
-            return self._own(request)
+    async def _attempt(self, asked: Asked) -> Reply:
+        if self._aanswer is not None:
+            return await self._aanswer(asked)
+        if self._acomplete is not None:
+            return Reply.of(await self._acomplete(asked.request))
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self.executor(), context.run, self.engine.backend.complete, request)
+        return await loop.run_in_executor(self.executor(), context.run, self.engine._attempt, asked)
 
 
 slots: ContextVar[asyncio.Semaphore | None] = ContextVar("judge_opt_slots", default=None)
@@ -335,5 +345,5 @@ _NO_LIMIT = contextlib.nullcontext()
 _NOT_COUNTED = lm15.Usage(input_tokens=0, output_tokens=0)
 
 
-def _usage_of(response: lm15.Response) -> lm15.Usage:
-    return response.usage
+def _usage_of(reply: Reply) -> lm15.Usage:
+    return reply.usage

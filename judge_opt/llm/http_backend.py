@@ -29,7 +29,9 @@ from judge_opt.llm.connection import (
     Origin,
     ReplyTooLargeError,
 )
+from judge_opt.llm.direct import Asked
 from judge_opt.llm.pricing import price
+from judge_opt.llm.reply import Reply
 from judge_opt.llm.uri import OPENAI, ModelURI, openai_address
 from judge_opt.llm.wire import NotACompletionError, from_body, to_body
 
@@ -87,12 +89,16 @@ class HTTPBackend:
 
     def complete(self, request: lm15.Request) -> lm15.Response:
         """See `Backend.complete`."""
-        body, adaptations = self._fit(to_body(request, self.uri.name))
+        return self.answer(Asked(request)).response
+
+    def answer(self, asked: Asked) -> Reply:
+        """See `Backend.answer`."""
+        body, adaptations = self._fit(self._body(asked))
         return self._read(self.post("/chat/completions", body), adaptations)
 
-    async def acomplete(self, request: lm15.Request) -> lm15.Response:
-        """See `Backend.acomplete`."""
-        body, adaptations = self._fit(to_body(request, self.uri.name))
+    async def aanswer(self, asked: Asked) -> Reply:
+        """See `Backend.aanswer`."""
+        body, adaptations = self._fit(self._body(asked))
         return self._read(await self.apost("/chat/completions", body), adaptations)
 
     def post(self, path: str, body: Mapping[str, Any]) -> HTTPReply:
@@ -154,13 +160,18 @@ class HTTPBackend:
         if self._loops is not None:
             self._loops.close()
 
+    def _body(self, asked: Asked) -> dict[str, Any]:
+        if asked.frame is None or asked.frame.body is None:
+            return to_body(asked.request, self.uri.name)
+        return {"model": self.uri.name, "messages": asked.messages, **asked.frame.body}
+
     def _time_left(self) -> float:
         timeout = time_left(self.timeout)
         if timeout <= 0:
             raise TimeoutError("the call's deadline passed")
         return timeout
 
-    def _read(self, reply: HTTPReply, adaptations: tuple[lm15.Adaptation, ...]) -> lm15.Response:
+    def _read(self, reply: HTTPReply, adaptations: tuple[lm15.Adaptation, ...]) -> Reply:
         try:
             return from_body(reply.body, self.uri.name, adaptations)
         except NotACompletionError as error:

@@ -23,9 +23,10 @@ from typing import Any
 
 import orjson
 from dspy._vendor.lm15.serde import config_to_dict, request_to_dict
-from dspy.lm15 import Config, Request, TextPart
+from dspy.lm15 import Request, TextPart
 
 from judge_opt.core.hashing import canonical_json
+from judge_opt.llm.direct import Asked
 
 DSPY_PARAMETERS = frozenset(
     (
@@ -91,22 +92,19 @@ class Addresses:
         self.extra = dict(extra or {})
         self._head = b'{"backend":' + canonical_json(dict(fingerprint)) + b","
 
-    def prepare(self, request: Request, config_json: bytes | None = None) -> tuple[str, Request]:
-        """The request's key, and the request as the backend gets it.
-
-        Args:
-            request: as DSPy built it.
-            config_json: `config_json(request.config)`, where the caller has it already.
-        """
-        config = request.config
+    def prepare(self, asked: Asked) -> tuple[str, Asked]:
+        """The key of what is asked, and what the backend gets."""
         index = _repeat.get()
-        if self.extra or config.extensions:
-            extensions = {**self.extra, **(config.extensions or {})}
-            index = extensions.pop("repeat", index)
-            if extensions != (config.extensions or {}):
-                request = replace(request, config=replace(config, extensions=extensions or None))
-                config_json = None
-        asked = _asked(request, config_json)
+        written = None if self.extra else asked.canonical()
+        if written is None:
+            request = asked.request
+            config = request.config
+            if self.extra or config.extensions:
+                extensions = {**self.extra, **(config.extensions or {})}
+                index = extensions.pop("repeat", index)
+                if extensions != (config.extensions or {}):
+                    asked = Asked(replace(request, config=replace(config, extensions=extensions or None)))
+            written = encode_basestring_ascii(_canonical(asked.request)).encode()
         # The canonical JSON of {"backend", "candidate", "repeat", "request", "rollout", "v"}, written out:
         # only the request changes from call to call.
         parts = [self._head]
@@ -116,20 +114,15 @@ class Addresses:
             b'"repeat":',
             b"%d" % index if type(index) is int else canonical_json(index),
             b',"request":',
-            encode_basestring_ascii(asked).encode(),
+            written,
         ]
         if (rollout_id := _rollout.get()) is not None:
             parts += [b',"rollout":', canonical_json(rollout_id)]
         parts.append(b',"v":1}')
-        return hashlib.sha256(b"".join(parts)).hexdigest(), request
+        return hashlib.sha256(b"".join(parts)).hexdigest(), asked
 
 
-def config_json(config: Config) -> bytes:
-    """The part of a key that says how the model is asked; equal for all calls with the same settings."""
-    return orjson.dumps(config_to_dict(config))
-
-
-def _asked(request: Request, config: bytes | None) -> str:
+def _canonical(request: Request) -> str:
     """The request's canonical JSON, in lm15's order, without the model's name."""
     rows = _text_rows(request)
     try:
@@ -140,8 +133,8 @@ def _asked(request: Request, config: bytes | None) -> str:
             canonical = {"messages": rows}
             if request.system:
                 canonical["system"] = request.system
-            if (written := config if config is not None else config_json(request.config)) != b"{}":
-                canonical["config"] = orjson.Fragment(written)
+            if config := config_to_dict(request.config):
+                canonical["config"] = config
         return orjson.dumps(canonical).decode()
     except TypeError:  # text that UTF-8 cannot carry
         canonical = request_to_dict(request)

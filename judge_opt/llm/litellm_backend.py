@@ -58,7 +58,7 @@ class LiteLLMBackend:
                 **body,
             )
         try:
-            return from_body(raw.model_dump_json().encode(), self.uri.name)
+            return from_body(raw.model_dump_json().encode(), self.uri.name).response
         except NotACompletionError as error:
             raise lm15.ServerError(f"{self.uri}: no chat completion: {error}") from None
 

@@ -9,6 +9,7 @@ from dspy.clients.lm import _is_openai_reasoning_model
 
 from judge_opt.llm.direct import Drafts
 from judge_opt.llm.keys import rollout
+from judge_opt.llm.reply import Reply
 
 if TYPE_CHECKING:
     from judge_opt.llm.session import Session
@@ -43,27 +44,35 @@ class SessionLM(dspy.LM):
             JudgeOptError: carried across DSPy, see `judge_opt.llm.errors`.
             dspy.lm15.LM15Error: what this one request met, after every retry.
         """
-        settings = {**self.kwargs, **config}
-        request, written = self._drafts.request(self.model, messages, settings)
-        with rollout(settings.get("rollout_id"), 1):
-            response: lm15.Response = self.engine.complete(request, written)
-        return response
+        return self.reply(messages, **config).response
 
     async def aask(self, messages: Sequence[Mapping[str, Any]], **config: Any) -> lm15.Response:
         """As `ask`, without blocking the event loop."""
+        return (await self.areply(messages, **config)).response
+
+    def reply(self, messages: Sequence[Mapping[str, Any]], **config: Any) -> Reply:
+        """As `ask`, for callers that need little of the response."""
         settings = {**self.kwargs, **config}
-        request, written = self._drafts.request(self.model, messages, settings)
+        asked = self._drafts.asked(self.model, messages, settings)
         with rollout(settings.get("rollout_id"), 1):
-            response: lm15.Response = await self._async_engine_spec.complete(request, written)
-        return response
+            reply: Reply = self.engine.answer(asked)
+        return reply
+
+    async def areply(self, messages: Sequence[Mapping[str, Any]], **config: Any) -> Reply:
+        """As `reply`, without blocking the event loop."""
+        settings = {**self.kwargs, **config}
+        asked = self._drafts.asked(self.model, messages, settings)
+        with rollout(settings.get("rollout_id"), 1):
+            reply: Reply = await self._async_engine_spec.answer(asked)
+        return reply
 
     def address(self, messages: Sequence[Mapping[str, Any]], **config: Any) -> tuple[str, lm15.Request]:
         """The content address under which `ask` stores its reply, and the request as it is sent."""
         settings = {**self.kwargs, **config}
-        request, written = self._drafts.request(self.model, messages, settings)
+        asked = self._drafts.asked(self.model, messages, settings)
         with rollout(settings.get("rollout_id"), 1):
-            addressed: tuple[str, lm15.Request] = self.engine.addresses.prepare(request, written)
-        return addressed
+            key, sent = self.engine.addresses.prepare(asked)
+        return key, sent.request
 
     def copy(self, **kwargs: Any) -> "SessionLM":
         """A new LM with changed parameters on the same engine; this one stays as it is.

@@ -8,7 +8,7 @@ yields what is to be done next, and `buy` does it in a thread, `abuy` in a task.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from dspy import lm15
@@ -24,6 +24,8 @@ from judge_opt.llm.retry import RetryPolicy, is_transient, sleep, told_to_stop
 
 T = TypeVar("T")
 _NOTHING = Cost()
+NO_USAGE = lm15.Usage()
+"""It is frozen, so one does for all."""
 _ONE_CALL = Cost(calls=1)
 
 
@@ -58,7 +60,7 @@ class Receipt(Generic[T]):
     value: T | None = None
     attempts: int = 0
     seconds: float = 0.0
-    usage: lm15.Usage = field(default_factory=lm15.Usage)
+    usage: lm15.Usage = NO_USAGE
     usd: float | None = 0.0
 
 

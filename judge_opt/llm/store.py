@@ -1,8 +1,8 @@
 """The call store: every reply that was bought, and the ledger of what was asked. One SQLite file.
 
-A reply and its ledger row are committed in one transaction, on the disk, before the caller sees the
-reply: a process that is killed at any point loses only the calls that were in flight. Rows for cache hits
-cost nothing to lose, so they wait in memory for the next transaction (or for 256 of them).
+A reply and its ledger row are one row, which is on the disk before the caller sees the reply: a process that
+is killed at any point loses only the calls that were in flight. Rows for cache hits cost nothing to lose, so
+they wait in memory for the next transaction (or for 256 of them).
 
 Every row carries the SHA-256 of its content. A row that does not match is an IntegrityError, never a
 reply and never silently bought again: the file was edited or the disk is failing, and both must be seen.
@@ -11,6 +11,7 @@ reply and never silently bought again: the file was edited or the disk is failin
 import asyncio
 import hashlib
 import os
+import sqlite3
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -24,22 +25,22 @@ from judge_opt.core.forks import no_fork
 from judge_opt.core.hashing import canonical_json
 from judge_opt.core.killpoints import reach
 from judge_opt.llm.commits import Entry, GroupCommit
-from judge_opt.llm.database import ENTRY_COLUMNS, CallDatabase, transaction
-from judge_opt.llm.ledger import LEDGER_COLUMNS, LedgerLine, LedgerRow, ledger_values
+from judge_opt.llm.database import COLUMNS, CallDatabase, transaction
+from judge_opt.llm.ledger import LedgerLine, LedgerRow, ledger_values
 
 PART = "#"
 """Between the id of a run and the name of a part of it, in the ledger."""
 _AFTER_PART = chr(ord(PART) + 1)
 _HITS_HELD = 256
-_NO_REPLY = (None,) * 3
-_NO_ROW = (None,) * len(LEDGER_COLUMNS)
+_REPLY = "SELECT response, sha FROM calls WHERE key = ? AND response IS NOT NULL"
+_NO_REPLY = (None, None)
 _SUMMARY = """
 SELECT purpose, model, SUM(cached = 0 AND outcome = 'ok'), SUM(cached = 0 AND outcome <> 'ok'),
        SUM(attempts * (cached = 0)), SUM(cached),
        SUM(prompt_tokens * (cached = 0)), SUM(completion_tokens * (cached = 0)),
        TOTAL(usd * (cached = 0)), SUM(cached = 0 AND outcome = 'ok' AND usd IS NULL),
        TOTAL(seconds * (cached = 0))
-FROM ledger WHERE ? IS NULL OR run_id = ? OR (run_id > ? AND run_id < ?) GROUP BY purpose, model ORDER BY purpose, model
+FROM calls WHERE ? IS NULL OR run_id = ? OR (run_id > ? AND run_id < ?) GROUP BY purpose, model ORDER BY purpose, model
 """
 
 
@@ -66,7 +67,7 @@ class CallStore:
     def get(self, key: str) -> dict[str, Any] | None:
         """The reply under `key`, or None."""
         with self._database.use() as db:
-            row = db.execute("SELECT response, sha FROM replies WHERE key = ?", (key,)).fetchone()
+            row = db.execute(_REPLY, (key,)).fetchone()
         if row is None:
             return None
         self._verify(row[1], f"reply {key[:12]}", key, row[0])
@@ -81,52 +82,52 @@ class CallStore:
             for start in range(0, len(todo), 500):
                 part = todo[start : start + 500]
                 marks = ",".join("?" * len(part))
-                query = f"SELECT key FROM replies WHERE key IN ({marks})"  # noqa: S608 - question marks
+                query = f"SELECT key FROM calls WHERE response IS NOT NULL AND key IN ({marks})"  # noqa: S608 - question marks
                 found.update(row[0] for row in db.execute(query, part))
         return found
 
-    def put(self, key: str, reply: dict[str, Any], row: LedgerRow) -> dict[str, Any]:
-        """Commit a bought reply and its ledger row in one transaction; on the disk when this returns.
+    def put(self, reply: dict[str, Any], row: LedgerRow) -> dict[str, Any]:
+        """Commit a bought reply and its ledger row together; on the disk when this returns.
 
         Returns:
-            The reply under `key`: this very one, or the one that another process stored first, so that
+            The reply under the row's key: this very one, or the one that another process stored first, so that
             every process goes on with the same bytes.
         """
-        entry = _entry(key, reply, row)
+        entry = _entry(reply, row)
         self._queue().commit(entry)
-        return self._committed(entry, key, reply)
+        return self._committed(entry, reply)
 
-    async def aput(self, key: str, reply: dict[str, Any], row: LedgerRow) -> dict[str, Any]:
+    async def aput(self, reply: dict[str, Any], row: LedgerRow) -> dict[str, Any]:
         """As `put`, without blocking the event loop. Once begun, a cancellation does not undo it."""
-        entry = _entry(key, reply, row)
+        entry = _entry(reply, row)
         await self._acommit(entry)
-        return self._committed(entry, key, reply)
+        return self._committed(entry, reply)
 
     def record(self, row: LedgerRow) -> None:
         """Book a call without a reply: a failure (durable at once) or a cache hit (held in memory)."""
         if not row.cached:
-            self._queue().commit(Entry(None, ledger_values(row)))
+            self._queue().commit(Entry(row.key, ledger_values(row)))
             return
         queue = self._queue()
         self._held.append(ledger_values(row))
         if len(self._held) >= _HITS_HELD:
-            queue.commit(Entry(None, None))
+            queue.commit(Entry())
 
     async def arecord(self, row: LedgerRow) -> None:
         """As `record`, without blocking the event loop."""
         if not row.cached:
-            await self._acommit(Entry(None, ledger_values(row)))
+            await self._acommit(Entry(row.key, ledger_values(row)))
             return
         queue = self._queue()
         self._held.append(ledger_values(row))
         if len(self._held) >= _HITS_HELD:
-            queue.commit_soon(Entry(None, None))
+            queue.commit_soon(Entry())
 
     def flush(self) -> None:
         """Write the cache hits that are held in memory."""
         queue = self._queue()
         if self._held:
-            queue.commit(Entry(None, None))
+            queue.commit(Entry())
 
     def summary(self, run_id: str | None = None) -> list[LedgerLine]:
         """Sums by purpose and model, of one run with its parts (`Session.part`) or of everything, ordered by
@@ -190,68 +191,86 @@ class CallStore:
         if entry.error is not None:
             raise entry.error
 
-    def _committed(self, entry: Entry, key: str, reply: dict[str, Any]) -> dict[str, Any]:
+    def _committed(self, entry: Entry, reply: dict[str, Any]) -> dict[str, Any]:
         reach("llm.committed")
         if entry.inserted:
             return reply
-        stored = self.get(key)
+        stored = self.get(entry.key)
         assert stored is not None
         return stored
 
     def _write(self, batch: Sequence[Entry]) -> None:
-        """One transaction for `batch` and for the cache hits that are held."""
+        """One statement, which is a transaction, for `batch` and for the cache hits that are held."""
         hits: list[tuple[Any, ...]] = []
+        first = {entry.key: entry for entry in reversed(batch) if entry.reply is not None}
+        for entry in batch:
+            entry.inserted = first.get(entry.key) is entry
         with no_fork(), self._database.use(writing=True) as db:
             before = db.total_changes
             try:
                 while self._held and len(hits) < _HITS_HELD:
                     hits.append(self._held.popleft())
-                rows = [(entry.reply or _NO_REPLY) + (entry.row or _NO_ROW) for entry in batch]
-                rows += [_NO_REPLY + hit for hit in hits]
-                statement, missing = _insert(len(rows))
-                db.execute(statement, [value for row in rows for value in row] + [None] * missing)
+                while rows := _rows(batch, hits):
+                    try:
+                        db.execute(_statement(len(rows) // len(COLUMNS)), rows)
+                        break
+                    except sqlite3.IntegrityError:
+                        if not self._give_way(batch):
+                            raise
+                        before = db.total_changes
             except BaseException as error:
                 if isinstance(error, Exception) or db.total_changes == before:
                     self._held.extendleft(reversed(hits))
                 else:  # Ctrl-C, and the statement had been carried out
-                    self._mark(batch, 0)
+                    _mark(batch)
                 raise
-            booked = len(hits) + sum(entry.row is not None for entry in batch)
-            new = db.total_changes - before - booked
-        self._mark(batch, new)
+        _mark(batch)
 
-    def _mark(self, batch: Sequence[Entry], new: int) -> None:
-        """Say of each entry that it is stored, and whether its reply was the first under its key."""
-        bought = [entry for entry in batch if entry.reply is not None]
-        first: dict[str, bytes | None] = {}
-        for entry in bought:
-            key, body, _ = entry.reply  # type: ignore[misc]
-            entry.inserted = new == len(bought) or (key not in first and self._body(key) == body)
-            first.setdefault(key, body)
+    def _give_way(self, batch: Sequence[Entry]) -> bool:
+        """Insert no reply where another process was first with one; False where none was."""
+        taken = self.holds(entry.key for entry in batch if entry.inserted)
         for entry in batch:
-            entry.done = True
+            entry.inserted = entry.inserted and entry.key not in taken
+        return bool(taken)
 
-    def _body(self, key: str) -> bytes | None:
-        with self._database.use() as db:
-            row = db.execute("SELECT response FROM replies WHERE key = ?", (key,)).fetchone()
-        return None if row is None else bytes(row[0])
+
+def _mark(batch: Sequence[Entry]) -> None:
+    """Say of each entry that it is stored."""
+    for entry in batch:
+        entry.done = True
+
+
+def _rows(batch: Sequence[Entry], hits: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """The values of all rows, one after the other. They are as many as a power of two: so few statements are
+    ever prepared. Rows of NULL are passed over."""
+    values: list[Any] = []
+    for entry in batch:
+        if entry.row is not None:
+            values += entry.row
+            values += entry.reply if entry.reply is not None and entry.inserted else _NO_REPLY
+    for hit in hits:
+        values += hit
+        values += _NO_REPLY
+    count = len(values) // len(COLUMNS)
+    return values + [None] * (((1 << max(count - 1, 0).bit_length()) - count) * len(COLUMNS)) if count else []
 
 
 @cache
-def _insert(count: int) -> tuple[str, int]:
-    """The statement for `count` entries, and how many values are missing: it has room for the next power
-    of two, so that few statements are ever prepared."""
-    room = 1 << max(count - 1, 0).bit_length()
-    one = f"({','.join('?' * len(ENTRY_COLUMNS))})"
-    return f"INSERT INTO entry VALUES {','.join([one] * room)}", (room - count) * len(ENTRY_COLUMNS)  # noqa: S608
+def _statement(count: int) -> str:
+    """Inserts `count` rows."""
+    into = f"INSERT INTO calls ({', '.join(COLUMNS)})"
+    one = f"({','.join('?' * len(COLUMNS))})"
+    if count == 1:
+        return f"{into} VALUES {one}"
+    return f"{into} SELECT * FROM (VALUES {','.join([one] * count)}) WHERE column1 IS NOT NULL"  # noqa: S608
 
 
-def _entry(key: str, reply: Mapping[str, Any], row: LedgerRow) -> Entry:
+def _entry(reply: Mapping[str, Any], row: LedgerRow) -> Entry:
     try:
         body = orjson.dumps(reply, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # text that UTF-8 cannot carry
         body = canonical_json(reply)
-    return Entry((key, body, _digest(key, body)), ledger_values(row))
+    return Entry(row.key, ledger_values(row), (_digest(row.key, body), body))
 
 
 def _digest(*content: str | bytes) -> str:

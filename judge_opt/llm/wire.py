@@ -8,6 +8,8 @@ import orjson
 from dspy import lm15
 from dspy.clients.lm15_boundary import request_kwargs
 
+from judge_opt.llm.reply import Reply
+
 _FINISH = {
     "stop": "stop",
     "length": "length",
@@ -16,6 +18,20 @@ _FINISH = {
     "function_call": "tool_call",
     "content_filter": "content_filter",
 }
+
+
+_RICH = ("reasoning_content", "reasoning", "refusal", "tool_calls")
+"""What a message may hold besides its text."""
+_COUNTS = (
+    ("input_tokens", "prompt_tokens"),
+    ("output_tokens", "completion_tokens"),
+    ("total_tokens", "total_tokens"),
+)
+_DETAILS = (
+    ("cache_read_tokens", "prompt_tokens_details", "cached_tokens"),
+    ("reasoning_tokens", "completion_tokens_details", "reasoning_tokens"),
+)
+"""lm15's name, OpenAI's group, OpenAI's name."""
 
 
 class NotACompletionError(ValueError):
@@ -83,8 +99,8 @@ def _format(format_: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def from_body(raw: bytes, model: str, adaptations: tuple[lm15.Adaptation, ...] = ()) -> lm15.Response:
-    """The response in an HTTP body.
+def from_body(raw: bytes, model: str, adaptations: tuple[lm15.Adaptation, ...] = ()) -> Reply:
+    """The reply in an HTTP body.
 
     Empty and null content become an empty text: whether that is a verdict is for the judge to say.
 
@@ -92,11 +108,42 @@ def from_body(raw: bytes, model: str, adaptations: tuple[lm15.Adaptation, ...] =
         NotACompletionError: it holds none; the message shows how it begins.
     """
     try:
-        return _response(orjson.loads(raw), model, adaptations)
+        body = orjson.loads(raw)
+        plain = _plain(body, model) if not adaptations else None
+        return Reply.of(_response(body, model, adaptations)) if plain is None else Reply(plain)
     except orjson.JSONDecodeError:
         raise NotACompletionError(f"not JSON: {raw[:80]!r}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NotACompletionError(f"{type(error).__name__} {error} in {raw[:200]!r}") from None
+
+
+def _plain(body: Any, model: str) -> dict[str, Any] | None:
+    """What is stored of a body with a plain text, which is nearly all that judges get; None for any other."""
+    try:
+        choice = body["choices"][0]
+        message, told = choice["message"], body["usage"]
+        content = message["content"]
+        if type(content) is not str or not content or any(message.get(name) for name in _RICH):
+            return None
+        if choice.get("logprobs") is not None:
+            return None
+        usage = {name: told[theirs] for name, theirs in _COUNTS}
+        for name, group, theirs in _DETAILS:
+            if (details := told.get(group)) and (value := details.get(theirs)) is not None:
+                usage[name] = value
+        if any(type(count) is not int or count < 0 for count in usage.values()):
+            return None
+    except (AttributeError, KeyError, TypeError, IndexError):
+        return None
+    data = {
+        "model": str(body.get("model") or model),
+        "message": {"role": "assistant", "parts": [{"type": "text", "text": content}]},
+        "finish_reason": _FINISH.get(str(choice.get("finish_reason")), "stop"),
+        "usage": usage,
+    }
+    if body.get("id"):
+        data["id"] = str(body["id"])
+    return data
 
 
 def _response(body: Any, model: str, adaptations: tuple[lm15.Adaptation, ...]) -> lm15.Response:

@@ -12,7 +12,11 @@ from llm_helpers import error, lm_of, outcome
 
 from judge_opt.core.errors import CredentialsError, UsageError
 from judge_opt.llm import Session, repeat
-from judge_opt.llm.direct import Drafts
+from judge_opt.llm.direct import Asked, Drafts
+from judge_opt.llm.http_backend import HTTPBackend
+from judge_opt.llm.keys import Addresses
+from judge_opt.llm.uri import ModelURI
+from judge_opt.llm.wire import to_body
 from judge_opt.testing.fault_server import Reply
 
 SCHEMA = {"type": "object", "properties": {"why": {"type": "string"}, "value": {"enum": ["yes", "no"]}}}
@@ -76,11 +80,28 @@ def test_the_request_is_the_one_that_dspy_builds(messages, own, config):
         theirs = asked_by_dspy(lane, messages, config)
     except (TypeError, ValueError, lm15.LM15Error) as refused:
         with pytest.raises(type(refused)):
-            Drafts().request(lane.model, messages, {**own, **config})
+            Drafts().asked(lane.model, messages, {**own, **config})
         return
     drafts = Drafts()
+    backend = HTTPBackend(ModelURI.parse("openai:/any"), "http://localhost:1/v1")
+    addresses = Addresses(backend.fingerprint)
     for _ in range(2):  # the second time from what it remembers
-        assert drafts.request(lane.model, messages, {**own, **config})[0] == theirs
+        asked = drafts.asked(lane.model, messages, {**own, **config})
+        assert asked.request == theirs
+        assert addresses.prepare(asked)[0] == addresses.prepare(Asked(theirs))[0]
+        assert backend._body(asked) == backend._body(Asked(theirs)) == to_body(theirs, "any")
+
+
+def test_what_judges_ask_is_taken_as_it_is():
+    """The property above holds of every question; this one says which are not read by DSPy at all."""
+    system, user = {"role": "system", "content": "s"}, {"role": "user", "content": "é\ud83d\ude00"}
+    reply = {"role": "assistant", "content": "a"}
+    settings = {"temperature": 0.0, "max_tokens": 512, "response_format": FORMAT, "logprobs": True, "seed": 3}
+    for messages in ([user], [system, user], [system, user, reply, user]):
+        assert Drafts().asked("openai/any", messages, settings).messages == messages
+    for messages in ([user, system], [system, {**user, "name": "n"}]):
+        assert Drafts().asked("openai/any", messages, settings).messages is None
+    assert Drafts().asked("openai/any", [user], {"logit_bias": {"5": 1.0}}).messages is None
 
 
 @given(

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judge_opt.core.hashing import content_hash
-from judge_opt.llm.keys import Addresses, config_json, repeat, rollout
+from judge_opt.llm.direct import Asked, Drafts
+from judge_opt.llm.keys import Addresses, repeat, rollout
 
 FINGERPRINT = {"url": "http://h:80/é", "kind": "openai", "model": "any"}
 TEXT = st.text(st.characters(), max_size=30)  # lone surrogates too
@@ -61,21 +62,14 @@ def defined(request, extra, index, rollout_id):
     st.sampled_from([{}, {"top_a": 0.5}]),
     st.integers(0, 3),
     st.one_of(st.none(), st.integers(1, 3), st.just("é")),
-    st.booleans(),
 )
 @settings(max_examples=300, deadline=None)
-def test_a_key_is_what_its_definition_says(messages, system, config, extra, index, rollout_id, remembered):
+def test_a_key_is_what_its_definition_says(messages, system, config, extra, index, rollout_id):
     request = lm15.Request("openai/any", tuple(messages), system, config=config)
-    written = None
-    if remembered:
-        try:
-            written = config_json(config)
-        except TypeError:
-            written = None
     with repeat(index), rollout(rollout_id, 1):
-        key, sent = Addresses(FINGERPRINT, extra).prepare(request, written)
+        key, sent = Addresses(FINGERPRINT, extra).prepare(Asked(request))
     assert key == defined(request, extra, index, rollout_id)
-    assert "repeat" not in (sent.config.extensions or {})
+    assert "repeat" not in (sent.request.config.extensions or {})
 
 
 def test_a_key_of_an_earlier_version_is_still_found():
@@ -86,9 +80,13 @@ def test_a_key_of_an_earlier_version_is_still_found():
         "be strict",
         config=lm15.Config(temperature=0.0, max_tokens=512, logprobs=20),
     )
-    assert (
-        Addresses({"kind": "openai", "url": "http://h:80/v1", "model": "any"}).prepare(request)[0] == GOLDEN
-    )
+    addresses = Addresses({"kind": "openai", "url": "http://h:80/v1", "model": "any"})
+    assert addresses.prepare(Asked(request))[0] == GOLDEN
+    settings = {"temperature": 0.0, "max_tokens": 512, "logprobs": True, "top_logprobs": 20}
+    messages = [{"role": "system", "content": "be strict"}, {"role": "user", "content": "q é"}]
+    plain = Drafts().asked("openai/any", messages, settings)
+    assert plain.messages is not None
+    assert addresses.prepare(plain)[0] == GOLDEN
 
 
 GOLDEN = "27f53bc83459e4a1e6307c953b0c7272f82180cc018627692c6ed19eca97a4f8"
