@@ -36,7 +36,8 @@ class _Guard:
             self._writes[me] -= 1
             if not self._writes[me]:
                 del self._writes[me]
-                self._changed.notify_all()
+                if self._forking:
+                    self._changed.notify_all()
 
     def before_fork(self) -> None:
         """Waits for the others, and lets no new write begin. A thread that forks inside a write of its own

@@ -173,7 +173,7 @@ def _asks_on_loops(judge: "Judge") -> bool:
     if not plain or watched():
         return False
     lm = lm_of(judge)
-    return isinstance(lm, SessionLM) and hasattr(lm.engine.backend, "acomplete")
+    return isinstance(lm, SessionLM) and lm.engine.asks_on_loops
 
 
 def _parts(judge: "Judge", items: Sequence[Any], concurrency: int) -> list[Parts | Unscored]:

@@ -35,11 +35,15 @@ class Feedback(dspy.Prediction):
         super().__init__(
             value=scored.value if scored else None, rationale=scored.rationale if scored else None
         )
-        self._result = result
-        self._name = name
-        self._source = (source_type, source)
-        self._metadata = metadata or {}
+        # `dspy.Prediction` looks at each name that is set.
+        self.__dict__.update(
+            _result=result, _name=name, _source=(source_type, source), _metadata=metadata or {}
+        )
 
+    _result: Judgement
+    _name: str
+    _source: tuple[SourceType, str]
+    _metadata: dict[str, Any]
     value: Value | None
     rationale: str | None
 

@@ -91,6 +91,7 @@ class Judge(Learner, dspy.Module):
         self.calibration: Calibration | None = None
         self.options = options or AskOptions()
         self.predict = dspy.Predict(signature_of(template, rationale))
+        self._read: tuple[Any, str | None, str] = (None, None, "")
         self._fields = {v.name: v.field for v in template.variables}
         self.adapter = JudgeAdapter(
             value_type, {field: name for name, field in self._fields.items()}, template.shown, rationale
@@ -105,7 +106,10 @@ class Judge(Learner, dspy.Module):
     @property
     def instructions(self) -> str:
         """The template as it stands now, optimizers' rewriting included."""
-        return cast(str, self.predict.signature.instructions)
+        signature = self.predict.signature
+        if self._read[:2] != (signature, signature.__doc__):  # DSPy tidies the text at each reading
+            self._read = (signature, signature.__doc__, signature.instructions)
+        return self._read[2]
 
     def __call__(self, *args: Any, **item: Any) -> Feedback:
         """`forward`, seen by DSPy's callbacks, usage tracker and traces where there are any."""

@@ -50,17 +50,21 @@ def read_reply(text: str | None, value_type: ValueType, *, cut: bool = False) ->
     for pairs in objects:
         verdicts = [value for key, value in pairs if key == VERDICT]
         try:
-            values = {value_type.text_of(v): v for v in (value_type.read(_plain(raw)) for raw in verdicts)}
+            values = [value_type.read(_plain(raw)) for raw in verdicts]
         except ValueError as error:
             return Unscored("out_of_set", str(error), text)
-        if len(values) > 1:
+        if _differ(values, value_type):
             return Unscored("unparseable", "one object names two verdicts", text)
         rationales = [value for key, value in pairs if key == RATIONALE and isinstance(value, str)]
-        read.append((next(iter(values.values())), rationales[-1] if rationales else None))
-    if len({value_type.text_of(value) for value, _ in read}) > 1:
+        read.append((values[0], rationales[-1] if rationales else None))
+    if _differ([value for value, _ in read], value_type):
         return Unscored("unparseable", DISAGREE, text)
     value, rationale = read[-1]
     return Scored(value, rationale=rationale, raw=text)
+
+
+def _differ(values: Sequence[Value], value_type: ValueType) -> bool:
+    return len(values) > 1 and len({value_type.text_of(value) for value in values}) > 1
 
 
 LONGEST = 200_000

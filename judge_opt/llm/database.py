@@ -84,12 +84,15 @@ class CallDatabase:
         self._start()
 
     @contextlib.contextmanager
-    def use(self, writing: bool = False) -> Iterator[sqlite3.Connection]:
+    def use(self, writing: bool = False, brief: bool = False) -> Iterator[sqlite3.Connection]:
         """A connection that no other thread uses meanwhile. Readers take an idle one and wait for nobody: a
-        lock that is held while the system works is what threads pile up at."""
+        lock that is held while the system works is what threads pile up at. Where nobody writes, one that reads a
+        single row (`brief`) takes the writers', which need not read again what it wrote itself."""
         self._own()
-        idle = self._writers if writing else self._readers
-        with self._write_lock if writing else contextlib.nullcontext():
+        lock = self._write_lock
+        locked = (writing or brief) and lock.acquire(blocking=writing)
+        idle = self._writers if locked else self._readers
+        try:
             try:
                 try:
                     connection = idle.pop()
@@ -113,6 +116,9 @@ class CallDatabase:
                 raise JudgeOptError(
                     f"{self.path}: cannot be opened ({error}).", "Choose another folder."
                 ) from error
+        finally:
+            if locked:
+                lock.release()
 
     def close(self) -> None:
         """Close the connections that are idle; they open again when they are used."""

@@ -137,6 +137,11 @@ class Engine:
     def stream(self, request: lm15.Request) -> Any:
         raise lm15.UnsupportedFeatureError("judge_opt's engine does not stream: a reply is cached whole.")
 
+    @property
+    def asks_on_loops(self) -> bool:
+        """True where the backend can be asked from an event loop, without a thread."""
+        return hasattr(self.backend, "aanswer") or hasattr(self.backend, "acomplete")
+
     def close(self) -> None:
         """Nothing: the session owns the backend."""
 

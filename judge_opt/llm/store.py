@@ -66,7 +66,7 @@ class CallStore:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The reply under `key`, or None."""
-        with self._database.use() as db:
+        with self._database.use(brief=True) as db:
             row = db.execute(_REPLY, (key,)).fetchone()
         if row is None:
             return None

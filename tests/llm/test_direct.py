@@ -99,7 +99,8 @@ def test_what_judges_ask_is_taken_as_it_is():
     settings = {"temperature": 0.0, "max_tokens": 512, "response_format": FORMAT, "logprobs": True, "seed": 3}
     for messages in ([user], [system, user], [system, user, reply, user]):
         assert Drafts().asked("openai/any", messages, settings).messages == messages
-    for messages in ([user, system], [system, {**user, "name": "n"}]):
+    parts = {"role": "user", "content": [{"type": "text", "text": "x"}]}
+    for messages in ([user, system], [system, parts]):
         assert Drafts().asked("openai/any", messages, settings).messages is None
     assert Drafts().asked("openai/any", [user], {"logit_bias": {"5": 1.0}}).messages is None
 
