@@ -210,21 +210,26 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with cebab.jsonl")
     parser.add_argument("--home", type=Path, default=ROOT / ".judge_opt" / "curves", help="folder for calls")
     parser.add_argument("--report", action="store_true", help="run nothing, write what there is")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=SEEDS,
+        help="run these only: one process a core, one seed each",
+    )
     options = parser.parse_args()
     os.environ["JUDGE_OPT_DATA"] = str(options.data.resolve())
-    cells = [(task, seed, size) for seed in SEEDS for task in TASKS for size in SIZES]
-    rows = []
-    for task, seed, size in cells:
-        done = HERE / "cells" / f"{task}-{seed}-{size}.json"
-        if not done.exists():
-            if options.report:
-                continue
+    cells = {
+        (task, seed, size): HERE / "cells" / f"{task}-{seed}-{size}.json"
+        for seed in SEEDS
+        for task in TASKS
+        for size in SIZES
+    }
+    for (task, seed, size), done in cells.items():
+        if seed in options.seeds and not done.exists() and not options.report:
             done.parent.mkdir(exist_ok=True)
             write_text(done, json.dumps(cell(task, seed, size, options.home), indent=1) + "\n")
-        rows.append(json.loads(done.read_text()))
-        if not options.report:
-            report(rows, len(cells))
-    report(rows, len(cells))
+    report([json.loads(done.read_text()) for done in cells.values() if done.exists()], len(cells))
 
 
 if __name__ == "__main__":
