@@ -35,7 +35,7 @@ class Form:
     parents: forms that it was made from.
     origin: how: "untouched", "reflection", "merge", "rule", "demo".
     said: row to judgement.
-    settled: it was judged on every row that counts for it.
+    settled: its trial is over, and it is in the pool.
     """
 
     number: int

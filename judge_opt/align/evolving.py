@@ -102,7 +102,9 @@ class _Evolution:
 
     def stop(self, state: Any) -> bool:
         """True where there is no room for another proposal."""
-        cost = 1 + TRIAL + (self.minibatch if self.buy and not self.board.crossed else 0)
+        cost = (
+            1 + TRIAL + (self.minibatch if self.buy and not self.board.crossed else 0) + self.search.reserve
+        )
         if self.failed is not None:
             return True
         if not self.search.affords(cost):
@@ -143,14 +145,14 @@ class _Evolution:
     def _pair(self, state: Any) -> tuple[Form, Form] | None:
         """The best form and the one that is better than it on most, neither descended from the other, not
         merged before, with rows left that neither learned from."""
-        shrunk = self.search.shrunk()
-        pool = [form for form in self.search.pool[1:] if shrunk.get(form.number, 0.0) > 0]
+        worth = self.search.worth()
+        pool = [form for form in self.search.pool[1:] if worth.get(form.number, 0.0) > 0]
         found: list[tuple[float, int, int]] = []
         gains = {form.number: self.board.gains(form) for form in pool}
         for one in pool:
             for other in pool:
                 apart = not (self.board.descends(one, other) or self.board.descends(other, one))
-                if shrunk[one.number] < shrunk[other.number] or one is other or not apart:
+                if worth[one.number] < worth[other.number] or one is other or not apart:
                     continue
                 if (one.number, other.number) in self.merged or (other.number, one.number) in self.merged:
                     continue
@@ -179,7 +181,7 @@ class _Evolution:
             if form.number not in self.passed:
                 if self.search.trial(form, self.board.forms[form.parents[0]]):
                     self.passed.add(form.number)
-            elif self.search.affords(len(self.board.clean(form)) - len(form.said)):
+            elif self.search.affords(len(self.search.to_settle(form))):
                 self.search.settle(form)
                 self.search.keep()
                 self.fruitless = 0
@@ -255,8 +257,7 @@ class _Evolution:
     def should_accept(self, proposal: Any, state: Any) -> bool:
         """True where the candidate's trial went well and there is room to judge the rest of its rows."""
         form = self.forms[proposal.candidate[TEXT]]
-        left = len(self.board.clean(form)) - len(form.said)
-        return form.number in self.passed and self.search.affords(left)
+        return form.number in self.passed and self.search.affords(len(self.search.to_settle(form)))
 
 
 def merged_text(one: str, other: str, base: str) -> str:

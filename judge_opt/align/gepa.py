@@ -37,7 +37,7 @@ class GEPA:
         restart: probability that a proposal starts at the untouched judge.
         merge: put the lines of two candidates together where that can be measured.
         max_chars: of instructions; twice the length of the judge's own is always allowed.
-        sure: how sure it must be that the best candidate is better than the untouched judge.
+        sure: least probability, by what was measured, that the best candidate is better than the untouched judge.
         concurrency: calls in flight.
     """
 
@@ -50,7 +50,7 @@ class GEPA:
     restart: float = 0.5
     merge: bool = True
     max_chars: int = 4000
-    sure: float = 0.8
+    sure: float = 0.6
     concurrency: int = 8
 
     @property

@@ -21,6 +21,8 @@ TRIAL = 8
 """Rows that are judged before a trial is looked at."""
 TRIALS = 3
 """Looks at a trial at most."""
+SETTLE = 24
+"""Rows that a form which did well is judged on before the search goes on; see `Search.race`."""
 
 
 class Search:
@@ -62,6 +64,7 @@ class Search:
         most = max(max_chars, 2 * len(judge.instructions))
         self.reflector = Reflector(run, judge, reflection_lm, most)
         self.calls: dict[int, int] = {}
+        self._worth: tuple[tuple[int, int], dict[int, float]] = ((0, 0), {0: 0.0})
 
     def _limit(self, max_calls: int | None, rows: int) -> int:
         """Calls to ask at most."""
@@ -124,22 +127,56 @@ class Search:
         self.calls[form.number] = self.calls.get(form.number, 0) + cost
         return mean > 0
 
+    def to_settle(self, form: Form) -> list[int]:
+        """Rows that `settle` has judged."""
+        return [i for i in self.board.clean(form)[:SETTLE] if i not in form.said]
+
     def settle(self, form: Form) -> None:
-        """Judge the rest of the form's rows, and take it into the pool."""
-        cost = self.board.judge(form, self.board.clean(form), "judge with the new form")
-        self.calls[form.number] = self.calls.get(form.number, 0) + cost
+        """Judge a good part of the form's rows, and take it into the pool."""
+        self._judge(form, self.to_settle(form), "judge with the new form")
         form.settled = True
         self.pool.append(form)
 
-    def best(self) -> Form:
-        """Of the pool, by shrunken gain; the untouched judge where none gains."""
-        table = standings(self.board, self.pool, test=False)
-        return self.board.forms[max(table, key=lambda n: (table[n].shrunk, -n), default=0)]
+    def race(self) -> None:
+        """Spend what is left on the rows of those forms that may yet prove to be the best, a few at a time."""
+        while True:
+            table = standings(self.board, self.pool)
+            left = {n: self._unsaid(self.board.forms[n]) for n in table}
+            top = max((one.gain for one in table.values()), default=0.0)
+            open_ = [n for n, one in table.items() if left[n] and one.gain + one.error > max(top, 0.0)]
+            if not open_:
+                return
+            number = max(open_, key=lambda n: (table[n].gain + table[n].error, -n))
+            some = left[number][:TRIAL]
+            if not self.affords(len(some)):
+                return
+            self._judge(self.board.forms[number], some, "race the best forms")
 
-    def shrunk(self) -> dict[int, float]:
-        """Number to shrunken gain, of every form in the pool that was measured; 0 for the untouched judge."""
-        table = standings(self.board, self.pool, test=False)
-        return {0: 0.0} | {number: one.shrunk for number, one in table.items()}
+    @property
+    def reserve(self) -> int:
+        """Calls that are kept for the race."""
+        return min(self.limit // 5, 2 * len(self.board.choose))
+
+    def _unsaid(self, form: Form) -> list[int]:
+        return [i for i in self.board.clean(form) if i not in form.said]
+
+    def _judge(self, form: Form, places: Sequence[int], phase: str) -> None:
+        cost = self.board.judge(form, places, phase)
+        self.calls[form.number] = self.calls.get(form.number, 0) + cost
+
+    def best(self) -> Form:
+        """Of the pool, by what it is worth; the untouched judge where none gains."""
+        worth = self.worth()
+        return self.board.forms[max(worth, key=lambda n: (worth[n], -n))]
+
+    def worth(self) -> dict[int, float]:
+        """Number to estimated gain, of every form in the pool that was measured; 0 for the untouched judge."""
+        said = sum(len(form.said) for form in self.board.forms)
+        if self._worth[0] != (said, len(self.pool)):
+            table = standings(self.board, self.pool)
+            worth = {0: 0.0} | {number: one.gain for number, one in table.items()}
+            self._worth = ((said, len(self.pool)), worth)
+        return self._worth[1]
 
     def keep(self) -> None:
         """The best so far, for Ctrl-C."""
@@ -204,6 +241,7 @@ def searched(search: Search, steps: Callable[[], str]) -> AlignmentResult:
     try:
         search.begin()
         stopped = "" if search.nothing_wrong else steps()
+        search.race()
     except BudgetExceeded:
         if not search.board.untouched.settled:
             raise

@@ -32,6 +32,8 @@ from judge_opt.judges.judge import Judge
 from judge_opt.labels.examples import LabelledExample
 from judge_opt.llm.budget import Budget
 
+SAMPLED = 10
+"""One call of so many may buy a sampled try."""
 RULES = "Rules that the experts follow:"
 """The line under which rules are listed in the instructions."""
 
@@ -69,7 +71,7 @@ class SIMBA:
     demos: int = 4
     pick: float = 0.1
     max_chars: int = 4000
-    sure: float = 0.8
+    sure: float = 0.6
     concurrency: int = 8
 
     @property
@@ -131,6 +133,7 @@ class _Ascent:
         self.buy = search.buys(minibatch)
         self.number = 0
         self.fruitless = 0
+        self.sampled = 0
 
     def climb(self) -> str:
         """Every step.
@@ -142,7 +145,9 @@ class _Ascent:
             parents = [self.draw() for _ in range(self.settings.candidates)]
             seen: dict[int, list[tuple[int, list[Judgement]]]] = {}
             for parent in parents:
-                if not self.search.affords((self.minibatch if self.buy else 0) + 1 + TRIAL):
+                if not self.search.affords(
+                    (self.minibatch if self.buy else 0) + 1 + TRIAL + self.search.reserve
+                ):
                     return "budget"
                 if self.fruitless >= self.settings.patience:
                     return "no progress"
@@ -152,8 +157,8 @@ class _Ascent:
         return ""
 
     def draw(self) -> Form:
-        """A form of the pool, by softmax over shrunken gains; the untouched judge is always among them."""
-        gains = self.search.shrunk()
+        """A form of the pool, by softmax over estimated gains; the untouched judge is always among them."""
+        gains = self.search.worth()
         numbers = sorted(gains)
         top = max(gains.values())
         odds = [math.exp((gains[number] - top) / self.settings.pick) for number in numbers]
@@ -163,9 +168,16 @@ class _Ascent:
         """A mini-batch with what tries of the judge say of each item, those that differ most first."""
         places = sample_to_learn(self.board, parent, self.minibatch, self.rng, self.buy)
         known = tries(
-            self.board, parent, places, self.settings.samples, self.settings.temperature, self.search.affords
+            self.board, parent, places, self.settings.samples, self.settings.temperature, self.may_sample
         )
         return sorted(known, key=lambda one: self._order(*one))
+
+    def may_sample(self, calls: int) -> bool:
+        """True where sampled tries stay a small part of the budget: a form that is tried says more."""
+        if not self.search.affords(calls) or self.sampled + calls > self.search.limit // SAMPLED:
+            return False
+        self.sampled += calls
+        return True
 
     def _order(self, place: int, said: Sequence[Judgement]) -> tuple[float, float, float, int]:
         """DSPy's order of buckets: by largest gap, then best score, then gap to the mean."""
@@ -185,14 +197,14 @@ class _Ascent:
         self.number += 1
         self.fruitless += 1
         odds = [self.record[name][0] / self.record[name][1] for name in self.strategies]
-        strategy = self.rng.choices(self.strategies, odds)[0]
+        # The first is a rule: it comes from many items, a demo from one.
+        strategy = self.rng.choices(self.strategies, odds)[0] if self.number > 1 else "rule"
         form = self.with_rules(parent, seen) if strategy == "rule" else self.with_demo(parent, seen)
         if form is None:
             return
         self.record[strategy][1] += 1
         better = self.search.trial(form, parent)
-        left = len(self.board.clean(form)) - len(form.said)
-        if not better or not self.search.affords(left):
+        if not better or not self.search.affords(len(self.search.to_settle(form))):
             return
         self.record[strategy][0] += 1
         self.search.settle(form)
