@@ -9,8 +9,9 @@ was measured on few rows is drawn towards the others, and all are drawn towards 
 """
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Worth:
     sure: float
 
 
-def estimate(gains: Mapping[int, Mapping[Hashable, float]]) -> dict[int, Worth]:
+def estimate(gains: Mapping[int, Mapping[Any, float]]) -> dict[int, Worth]:
     """Args:
     gains: form to row (or group of rows) to gain over the untouched judge, in [-1, 1]; forms without
         any are left out of the result.
