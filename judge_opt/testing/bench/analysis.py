@@ -28,6 +28,7 @@ class Summary:
             alignment failed counts with the kappa of the judge that came back, one in which fewer than half of
             the rows got a verdict with 0.
         kappa_all: mean where a row without a verdict counts as wrong by as much as it can be.
+        changed: worlds in which the judge came back changed; None where the arm does not say.
         harmed: worlds worse than the arm's baseline by more than `HARM`; None without a baseline.
         calls, tokens: means for alignment, embedding apart.
     """
@@ -42,6 +43,7 @@ class Summary:
     kappa_all: float
     coverage: float
     failed: int
+    changed: int | None
     harmed: int | None
     calls: float
     tokens: float
@@ -80,6 +82,8 @@ def summaries(lines: Sequence[Line], config: BenchConfig) -> list[Summary]:
         both = [world for world in worlds if world in base]
         harmed = sum(kappa_of(worlds[w]) < kappa_of(base[w]) - HARM for w in both) if baselines[arm] else None
 
+        told = [line["changed"] for line in worlds.values()]
+
         def mean(name: str, some: dict[int, Line] = worlds) -> float:
             return round(float(np.mean([line[name] for line in some.values()])), 6)
 
@@ -95,6 +99,7 @@ def summaries(lines: Sequence[Line], config: BenchConfig) -> list[Summary]:
                 mean("kappa_all"),
                 mean("coverage"),
                 sum(bool(line["error"]) for line in worlds.values()),
+                None if None in told else sum(told),
                 harmed,
                 mean("align_calls"),
                 mean("align_tokens"),

@@ -83,6 +83,7 @@ def _summary_row(one: Summary) -> dict[str, str]:
         "worst": f"{one.worst:.3f}",
         "coverage": f"{one.coverage:.3f}",
         "failed": str(one.failed),
+        "changed": "" if one.changed is None else str(one.changed),
         "harmed": "" if one.harmed is None else str(one.harmed),
         "calls": f"{one.calls:.0f}",
         "tokens": f"{one.tokens:.0f}",

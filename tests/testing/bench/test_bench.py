@@ -135,9 +135,14 @@ def test_a_clear_difference_is_settled_and_an_even_one_is_not():
 
 
 def test_harm_and_missing_verdicts_are_counted():
-    lines = [*made(), line("good", 20, None, coverage=0.3, kappa_all=-0.5), line("plain", 20, 0.4)]
+    lines = [
+        *made(),
+        line("good", 20, None, coverage=0.3, kappa_all=-0.5, changed=False),
+        line("plain", 20, 0.4, changed=None),
+    ]
     good = next(one for one in summaries(lines, CONFIG) if one.arm == "good")
-    assert (good.worlds, good.harmed) == (21, 2)
+    assert (good.worlds, good.changed, good.harmed) == (21, 20, 2)
+    assert next(one for one in summaries(lines, CONFIG) if one.arm == "plain").changed is None
     assert good.worst == 0.0 or good.worst < 0.2
     assert next(one for one in summaries(lines, CONFIG) if one.arm == "plain").harmed is None
 
