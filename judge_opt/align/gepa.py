@@ -4,7 +4,7 @@
 What differs from its defaults, and why. The reflection model sees the experts' verdicts and reasons and the
 judge's own. A candidate is measured on rows that its line of descent did not learn from (see `board`), by the
 probability that the judge gives to what the experts said; a new one is tried on few such rows against its
-parent before all are judged. Half of the proposals start at the untouched judge again: with few labels a good
+parent before more are judged. Three in ten proposals start at the untouched judge again: with few labels a good
 first draft is worth more than a long line of descent. The lines of two candidates are put together where
 enough rows are left to measure the result. In the end a candidate must be shown to help, or the untouched judge
 comes back. Nothing is resumed from gepa's own state: calls that were bought come from the call store, and the
@@ -30,7 +30,7 @@ class GEPA:
     Attributes:
         reflection_lm: URI of the model that rewrites instructions; None: the judge's own.
         metric: of agreement, see `objective.metric_for`.
-        minibatch: rows of one reflection; None: a quarter of the rows, from 4 to 12.
+        minibatch: rows of one reflection; None: a quarter of the rows, from 4 to 24.
         max_calls: model calls at most, reflections included; None: the budget's, or 200 and 4 for each row.
         proposals: new candidates at most.
         patience: proposals without a new candidate in a row, after which the search ends.
@@ -47,7 +47,7 @@ class GEPA:
     max_calls: int | None = None
     proposals: int = 60
     patience: int = 12
-    restart: float = 0.5
+    restart: float = 0.3
     merge: bool = True
     max_chars: int = 4000
     sure: float = 0.6
@@ -93,7 +93,7 @@ class GEPA:
                 sure=self.sure,
                 concurrency=self.concurrency,
             )
-            minibatch = self.minibatch or max(4, min(12, len(rows) // 4))
+            minibatch = self.minibatch or max(4, min(24, len(rows) // 4))
             cost = minibatch * (search.buys(minibatch) and not search.board.crossed) + 1 + TRIAL
             if (room := (search.limit - len(search.board.choose)) // cost) < 3:
                 run.warn(
