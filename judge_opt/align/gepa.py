@@ -6,7 +6,7 @@ judge's own. A candidate is measured on rows that its line of descent did not le
 probability that the judge gives to what the experts said; a new one is tried on few such rows against its
 parent before more are judged. Three in ten proposals start at the untouched judge again: with few labels a good
 first draft is worth more than a long line of descent. The lines of two candidates are put together where
-enough rows are left to measure the result. In the end a candidate must be shown to help, or the untouched judge
+enough rows are left to measure the result. In the end a candidate must be likely to help, or the untouched judge
 comes back. Nothing is resumed from gepa's own state: calls that were bought come from the call store, and the
 same seed makes the same plan.
 """

@@ -12,7 +12,7 @@ outside. What differs besides: tries that are known already (of other forms, on 
 a new one is sampled, at a real temperature and as a repeat of its own, only where the judge is in doubt; the
 reflection model compares several items at once and sees the experts' verdicts and reasons; a form is measured
 on rows that it did not learn from; the next strategy is drawn by how often each has helped; the untouched judge
-comes back where no form is shown to help. DSPy's own runs as `AnyDSPy(dspy.SIMBA)`.
+comes back where no form is likely to help. DSPy's own runs as `AnyDSPy(dspy.SIMBA)`.
 """
 
 import math
