@@ -1,4 +1,4 @@
-"""`dspy.GEPA` on the same agent and judge. Runs under the rivals' interpreter.
+"""`dspy.GEPA` and MLflow's `optimize_prompts` on the same agent and judge. Runs under the rivals' interpreter.
 
 One JSON object on stdin (see `run.py`), one on stdout: the best system prompt, or the rival's error.
 """
@@ -97,7 +97,45 @@ def dspy_gepa(task):
     return found.write.signature.instructions
 
 
-ARMS = {"dspy.GEPA": dspy_gepa}
+def mlflow_optimize_prompts(task):
+    import mlflow
+    from mlflow.entities import Feedback
+    from mlflow.genai import optimize_prompts
+    from mlflow.genai.optimize.optimizers import GepaPromptOptimizer
+    from mlflow.genai.scorers import scorer
+
+    mlflow.set_tracking_uri(f"sqlite:///{tempfile.mkdtemp()}/mlflow.db")
+    ask, judge = replies(task), judge_of(task)
+    uri = mlflow.genai.register_prompt(name="support", template=task["system"]).uri
+
+    def agent(question):
+        return ask(mlflow.genai.load_prompt(uri).format(), question)
+
+    @functools.cache
+    def judged(question, reply):
+        return judge(inputs={"question": question}, outputs=reply)
+
+    @scorer
+    def quality(inputs, outputs):
+        said = judged(inputs["question"], outputs)
+        return Feedback(value=worth(task, said.value), rationale=said.rationale)
+
+    def rows(questions):
+        return [{"inputs": {"question": q}} for q in questions]
+
+    # It chooses by the training rows unless it is told of others.
+    search = {"valset": rows(task["valid"]), "seed": task["seed"]}
+    made = optimize_prompts(
+        predict_fn=agent,
+        train_data=rows(task["train"]),
+        prompt_uris=[uri],
+        optimizer=GepaPromptOptimizer("openai:/sim-reflect", task["metric_calls"], gepa_kwargs=search),
+        scorers=[quality],
+    )
+    return made.optimized_prompts[0].template
+
+
+ARMS = {"dspy.GEPA": dspy_gepa, "MLflow": mlflow_optimize_prompts}
 
 
 def main():

@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.record import check, write_results
+from benchmarks.record import ROOT, check, write_results
 from benchmarks.rivals import environment
 from judge_opt import Session, current_session, load_prompt, optimize_prompts, register_prompt, use_session
 from judge_opt.prompts import PromptResult
@@ -22,10 +24,15 @@ from judge_opt.testing.lab.lexicon import TOPICS
 from judge_opt.testing.lab.parameters import JudgeParameters, WorldParameters
 
 HERE = Path(__file__).parent
+JOURNAL = ROOT / ".judge_opt" / "prompts.jsonl"
 METHODS = ("gepa", "one shot", "random")
-RIVALS = ("dspy.GEPA",)
 CALLS = 700
 """Of each method, the held-out comparison and the guard included."""
+RIVALS = {"dspy.GEPA": CALLS * 3 // 5, "MLflow": CALLS // 2}
+"""Rival to its budget in metric calls. Each is a call of the agent, and one of the judge where the output is new: few
+are with DSPy, which keeps the agent's replies, and nearly all with MLflow."""
+FRESH = 10
+"""The first world: those before it were looked at while the search was built."""
 CHAT = [
     {"role": "system", "content": "You answer customers of a shop."},
     {"role": "user", "content": "{{ question }}"},
@@ -99,8 +106,7 @@ def of_a_rival(world: World, method: str, seed: int) -> dict[str, Any]:
             "labels": list(world.parameters.labels),
             "train": [row["inputs"]["question"] for row in rows(*TRAIN)],
             "valid": [row["inputs"]["question"] for row in rows(*VALID)],
-            # Each is a call of the agent, and one of the judge where the output is new.
-            "metric_calls": CALLS * 3 // 5,
+            "metric_calls": RIVALS[method],
         }
         done = subprocess.run(
             [environment.python(), HERE / "rivals_child.py"],
@@ -144,28 +150,41 @@ def row_of(kind: str, method: str, seed: int, found: tuple[PromptResult, float, 
     }
 
 
+def ours(kind: str, world: World, judge: JudgeParameters, method: str, seed: int) -> dict[str, Any]:
+    return row_of(kind, method, seed, optimized(world, judge, method, seed))
+
+
 def main() -> None:
     given = dict(enumerate(sys.argv))
     worlds, guarded = int(given.get(1, 5)), int(given.get(2, 10))
     folder = Path(given.get(3, HERE))
     table: list[dict[str, Any]] = []
-    for seed in range(worlds):
+
+    def add(kind: str, method: str, seed: int, make: Callable[[], dict[str, Any]]) -> None:
+        """A row that an interrupted run has made stands; delete the journal after a change of the code."""
+        known = [json.loads(line) for line in JOURNAL.read_text().splitlines()] if JOURNAL.exists() else []
+        same = [r for r in known if (r["kind"], r["method"], r["seed"]) == (kind, method, seed)]
+        table.append(same[0] if same else make())
+        if not same:
+            JOURNAL.parent.mkdir(parents=True, exist_ok=True)
+            with JOURNAL.open("a") as journal:
+                journal.write(json.dumps(table[-1]) + "\n")
+        print(table[-1], flush=True)
+
+    for seed in range(FRESH, FRESH + worlds):
         world = World(seed)
         for method in METHODS:
-            table.append(row_of("methods", method, seed, optimized(world, world.perfect(), method, seed)))
-            print(table[-1], flush=True)
+            add("methods", method, seed, partial(ours, "methods", world, world.perfect(), method, seed))
         for method in RIVALS:
-            table.append(of_a_rival(world, method, seed))
-            print(table[-1], flush=True)
-    for seed in range(guarded):
+            add("methods", method, seed, partial(of_a_rival, world, method, seed))
+    for seed in range(FRESH, FRESH + guarded):
         clean, gamed = World(seed), World(seed, WorldParameters(agreement=0.0))
         # A clean judge goes by the policy. The other one likes what the experts do not: its known loophole.
         for kind, world, judge in (
             ("clean", clean, clean.perfect()),
             ("loophole", gamed, JudgeParameters(noise=0.05)),
         ):
-            table.append(row_of(kind, "gepa", seed, optimized(world, judge, "gepa", seed)))
-            print(table[-1], flush=True)
+            add(kind, "gepa", seed, partial(ours, kind, world, judge, "gepa", seed))
     write_results(
         folder,
         "python -m benchmarks.prompts.run",
@@ -183,13 +202,13 @@ def checks_of(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
     def gain(some: list[dict[str, Any]]) -> float:
         return round(float(np.mean([row["true_after"] - row["true_before"] for row in some])), 3)
 
-    ours = gain(of("methods"))
-    made = [check("true_gain", "mean gain in true quality, gepa", ours, ">=", 0.1)]
+    own = gain(of("methods"))
+    made = [check("true_gain", "mean gain in true quality, gepa", own, ">=", 0.1)]
     for method in (*METHODS[1:], *RIVALS):
         rest = gain(of("methods", method))
         name = method.replace(" ", "_")
         made.append(
-            check(f"over_{name}", f"gepa's mean true gain above {method}'s", round(ours - rest, 3), ">=", 0)
+            check(f"over_{name}", f"gepa's mean true gain above {method}'s", round(own - rest, 3), ">=", 0)
         )
     caught = [not row["confirmed"] for row in of("loophole")]
     # A gain that was not there is no gain to confirm: a false alarm is a true gain of .1 that is not confirmed.

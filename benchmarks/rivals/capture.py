@@ -7,6 +7,7 @@ lab's own text and the frameworks' words around it. The tests of the lab's reade
 import argparse
 import gzip
 import json
+import subprocess
 import tempfile
 from collections import defaultdict
 from contextlib import nullcontext
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import ROOT
+from benchmarks.rivals.environment import python
 from benchmarks.rivals.runner import Rival, task
 from judge_opt import Session, use_session
 from judge_opt.align.named import make_optimizer
@@ -38,6 +40,8 @@ WORLDS = (
     World(7002, WorldParameters(labels=("poor", "fair", "good", "excellent"), raters=2)),
 )
 OURS = ("judge_opt.memalign", "judge_opt.simba", "judge_opt.gepa")
+PROMPTS = ("mlflow.optimize_prompts",)
+"""Optimizers of an agent's prompt: what they show the reflection model is a number and the judge's reason."""
 _PER_KIND = 2
 _MOST = 8
 """Prompts of one arm to one model."""
@@ -77,24 +81,52 @@ def theirs(arm: str, world: World, server: LabServer, rival: Rival) -> None:
         raise SystemExit(f"{arm}: {result['error']}")
 
 
+def of_a_prompt(world: World, server: LabServer) -> None:
+    """MLflow's search over an agent's prompt, as `benchmarks.prompts` runs it, with a small budget."""
+    asked = [f"Case {k}: what about my order?" for k in range(16)]
+    given = {
+        "method": "MLflow",
+        "server": server.base_url,
+        "key": "capture",
+        "seed": 0,
+        "system": "You answer customers of a shop.",
+        "instructions": world.judge(server).instructions,
+        "labels": list(world.parameters.labels),
+        "train": asked[:8],
+        "valid": asked[8:],
+        "metric_calls": 80,
+    }
+    child = ROOT / "benchmarks" / "prompts" / "rivals_child.py"
+    done = subprocess.run(
+        [python(), child], input=json.dumps(given), capture_output=True, text=True, check=True
+    )
+    if error := json.loads(done.stdout)["error"]:
+        raise SystemExit(f"mlflow.optimize_prompts: {error}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ours-only", action="store_true", help="keep the rivals' prompts as they are")
-    only = parser.parse_args().ours_only
+    parser.add_argument("--arms", nargs="*", help="keep all prompts but those of these arms")
+    given = parser.parse_args()
+    arms = given.arms or (*(() if given.ours_only else (*ARMS, *PROMPTS)), *OURS)
     found: list[dict[str, Any]] = []
-    if only:
+    if TARGET.exists():
         stored = json.loads(gzip.decompress(TARGET.read_bytes()))
-        found = [one for one in stored if not one["arm"].startswith("judge_opt")]
-    with nullcontext() if only else Rival() as rival:
-        for arm in (*(() if rival is None else ARMS), *OURS):
+        found = [one for one in stored if one["arm"] not in arms]
+    with Rival() if set(arms) & set(ARMS) else nullcontext() as rival:
+        for arm in arms:
             for world in WORLDS:
                 with LabServer(Parameters(fresh_repeats=True)) as server:
                     if arm in OURS:
                         ours(arm, world, server)
+                    elif arm in PROMPTS:
+                        of_a_prompt(world, server)
                     else:
                         assert rival is not None
                         theirs(arm, world, server, rival)
                     chats = [r.body for r in server.requests if r.path.endswith("/chat/completions")]
+                    chats = [body for body in chats if arm not in PROMPTS or body["model"] == "sim-reflect"]
                 prompts = chosen(chats)
                 print(f"{arm}, world {world.seed}: {len(prompts)} of {len(chats)} prompts", flush=True)
                 found += [{"arm": arm, "world": world.seed, **one} for one in prompts]

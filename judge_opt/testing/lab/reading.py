@@ -16,6 +16,7 @@ from typing import Any, Literal
 from judge_opt.testing.lab.grammar import Rule, Sentence, sentences
 from judge_opt.testing.lab.items import Found, find_items
 from judge_opt.testing.lab.lexicon import LABEL_SETS, LABELS
+from judge_opt.testing.lab.ratings import mentions, numbers
 from judge_opt.testing.lab.scores import right_label
 
 Source = Literal["human", "model"]
@@ -55,12 +56,19 @@ _FAR = 8
 
 @dataclass(slots=True)
 class Record:
-    """An item with what the text says of it; labels in lower case."""
+    """An item with what the text says of it; labels in lower case. Scores, from -1 to 1, are read where the
+    whole text gives no label."""
 
     item: Found
     labels: list[str] = field(default_factory=list)
     model_labels: list[str] = field(default_factory=list)
     reasons: list[Sentence] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    @property
+    def rated(self) -> bool:
+        """Whether people's label or a number is told."""
+        return bool(self.labels or self.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,8 @@ def _read(text: str, choices: tuple[str, ...]) -> Reading:
                 if owner is not None:
                     records[owner].reasons.append(one)
         infer_labels(text, records, scale)
+        if not any(record.labels or record.model_labels for record in records):
+            _rate(text, records)
     return Reading(text, tuple(records), rules, scale)
 
 
@@ -146,6 +156,27 @@ def infer_labels(text: str, records: Sequence[Record], scale: Sequence[str]) -> 
     for record, (start, end) in zip(records, _between(text, [r.item for r in records])[1:], strict=True):
         if record.model_labels and not record.labels:
             record.labels += right_label(text[start:end], record.model_labels[-1], scale)
+
+
+def _rate(text: str, records: Sequence[Record]) -> None:
+    """Give each item the numbers that rate it. One that is shown several times in a row, as in a trace and as its
+    output, is one item: the last of them has what is said of all."""
+    items = [record.item for record in records]
+    told = numbers(text, _between(text, items))
+    if not told:
+        return
+    runs = mentions(items)
+    spans = [span for span, _ in runs]
+    before = _labels_first([at for at, _ in told], spans, text)
+    for at, goodness in told:
+        within = [k for k, span in enumerate(spans) if span.start < at < span.end]
+        owner = within[0] if within else _owner(text, at, spans, before)
+        if owner is not None:
+            records[runs[owner][1][-1]].scores.append(goodness)
+    for _, (*others, last) in runs:
+        for other in others:
+            records[last].reasons[:0] = records[other].reasons
+            records[other].reasons.clear()
 
 
 def _between(text: str, items: Sequence[Found]) -> list[tuple[int, int]]:

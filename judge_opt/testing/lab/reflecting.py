@@ -42,7 +42,7 @@ class ReflectionPersona:
         """
         p = self.parameters
         rng = stream(self.seed, "reflect", digest, draw)
-        records = [record for record in reading.records if record.labels]
+        records = [record for record in reading.records if record.rated]
         scale = reading.scale or LABEL_SETS[0]
         evidence = self._reasons(records, scale, rng)
         for feature, difference in self._associations(records, scale).items():
@@ -76,7 +76,7 @@ class ReflectionPersona:
             told.pop(one.rule, None)
             if rng.random() < self.parameters.forget:
                 old = old.replace(one.text, "")
-        rewriting = bool(old) or not any(record.labels for record in reading.records)
+        rewriting = bool(old) or not any(record.rated for record in reading.records)
         known = [" ".join(one.split()).lstrip("-* ") for one in told.values() if rewriting]
         known = [one for one in known if rng.random() >= self.parameters.forget]
         lines = [old.strip()] if old.strip() else []
@@ -160,5 +160,8 @@ def shown_instruction(text: str) -> str:
 
 
 def _place(record: Record, scale: Sequence[str]) -> float:
+    """From -1 for the worst to 1 for the best."""
+    if record.scores:
+        return sum(record.scores) / len(record.scores)
     labels = [label for label in record.labels if label in scale]
     return sum(goodness(label, tuple(scale)) for label in labels) / len(labels) if labels else 0.0

@@ -17,6 +17,7 @@ from typing import Any
 from judge_opt.testing.lab.grammar import Rule, Sentence, sentences
 from judge_opt.testing.lab.lexicon import FEATURES, LABEL_SETS, LABELS, NUISANCE, OPENER, TOPICS
 from judge_opt.testing.lab.scores import right_label
+from judge_opt.testing.lab.second_ratings import goodness_of, second_numbers
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class Entry:
     labels: list[str] = field(default_factory=list)
     model_labels: list[str] = field(default_factory=list)
     reasons: list[tuple[tuple[str, bool], ...]] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,30 @@ def second_read(messages: Sequence[Mapping[str, Any]], choices: Sequence[str] = 
             if entry.model_labels and not entry.labels:
                 after = entries[k + 1].start if k + 1 < len(entries) else len(text)
                 entry.labels += right_label(text[entry.end : after], entry.model_labels[-1], scale)
+        if not any(entry.labels or entry.model_labels for entry in entries):
+            _rate(text, entries, outside)
     return SecondReading(tuple(entries), rules, scale)
+
+
+def _rate(text: str, entries: Sequence[Entry], outside: Sequence[tuple[int, int]]) -> None:
+    """Numbers in the place of labels, cut out as these are; the last mention of an item stands for those that
+    directly precede it."""
+    told = goodness_of([one for start, end in outside for one in second_numbers(text, start, end)])
+    if not told:
+        return
+    runs = [list(same) for _, same in itertools.groupby(entries, key=lambda entry: entry.text)]
+    whole = [Entry(same[0].text, same[0].start, same[-1].end) for same in runs]
+    pieces = _pieces(text, whole, [at for at, _ in told])
+    for at, goodness in told:
+        entry = _owner_of(pieces, at)
+        for one, same in zip(whole, runs, strict=True):
+            if one is entry:
+                same[-1].scores.append(goodness)
+    for same in runs:
+        said = [why for entry in same for why in entry.reasons]
+        for entry in same:
+            entry.reasons.clear()
+        same[-1].reasons += said
 
 
 def _flat(messages: Sequence[Mapping[str, Any]]) -> str:

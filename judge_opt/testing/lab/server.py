@@ -130,8 +130,8 @@ class LabServer(FaultServer):
         name = str(body.get("model", "")).rsplit("/", 1)[-1]
         if name in (JUDGE, REFLECTION, AGENT):
             return {JUDGE: "judge", REFLECTION: "reflect", AGENT: "agent"}[name]
-        unlabelled = any(not record.labels for record in reading.records)
-        return "reflect" if not unlabelled and _WANTS_RULES.search(outside(reading)) else "judge"
+        unrated = any(not record.rated for record in reading.records)
+        return "reflect" if not unrated and _WANTS_RULES.search(outside(reading)) else "judge"
 
     def _judged(
         self, body: dict[str, Any], reading: Reading, digest: str, temperature: float, draw: int

@@ -33,7 +33,7 @@ def sources(rule: str, reading: Reading) -> tuple[str, ...]:
     """Names of the labelled records with a reason that speaks of the rule's features, else of those that
     show one of them, else of the first one."""
     wanted = {feature for one in sentences(rule) for feature, _ in one.literals}
-    labelled = [(n, r) for n, r in zip(names(reading), reading.records, strict=True) if r.labels]
+    labelled = [(n, r) for n, r in zip(names(reading), reading.records, strict=True) if r.rated]
     said = [n for n, r in labelled if wanted & {f for reason in r.reasons for f, _ in reason.literals}]
     showing = [n for n, r in labelled if wanted & r.item.shown]
     return tuple((said or showing or [n for n, _ in labelled[:1]])[:MOST])
