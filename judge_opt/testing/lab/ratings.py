@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from judge_opt.testing.lab.items import Found
 
 _N = r"-?\d+(?:\.\d+)?"
-_END = r"(?=[\"'`*\])}]*\s*(?:$|[,;)<\]}|]|\.(?!\d)|because\b))"
+_END = r"(?=[\"'`*\])}]*\s*(?:$|[,;(<)\]}|]|\.(?!\d)|because\b))"
 _OF = rf"(?:\s*(?:/|\bout\s+of\b)\s*(?P<top>{_N})|\s*(?P<percent>%))?"
 _KEYED = re.compile(
     r"(?<![a-z])(?P<key>scores?|scored|ratings?|rated|rewards?|grades?|graded|marks?|metrics?)(?![a-z])"

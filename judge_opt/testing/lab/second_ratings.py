@@ -7,7 +7,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 _STEM = re.compile(r"(?:scor(?:es?|ed)|rat(?:ings?|ed)|rewards?|grade[sd]?|marks?|metrics?)$", re.IGNORECASE)
 _FILLER = {"of", "is", "was", "value", "it", "as", "at", "with"}
 _NOT_A_RATING = {"confidence", "probability", "similarity", "certainty", "match"}
-_CLOSED = re.compile(r"[\"'`*\])}]*\s*(?:$|[,;)<\]}|]|\.(?!\d)|because\b)", re.IGNORECASE | re.MULTILINE)
+_CLOSED = re.compile(r"[\"'`*\])}]*\s*(?:$|[,;()<\]}|]|\.(?!\d)|because\b)", re.IGNORECASE | re.MULTILINE)
 _SHARE = re.compile(r"\s*(?:%|(?:/|out\s+of\b)\s*(?P<of>\d+(?:\.\d+)?))", re.IGNORECASE)
 _UNIT = re.compile(r"\s*(?:points?|stars?)\b", re.IGNORECASE)
 

@@ -27,6 +27,7 @@ class Said:
     people: set[str] = field(default_factory=set)
     model: set[str] = field(default_factory=set)
     reasons: set[tuple[tuple[str, bool], ...]] = field(default_factory=set)
+    scores: set[float] = field(default_factory=set)
 
 
 def literals(text):
@@ -59,6 +60,10 @@ def truth(prompt):
             entry.people |= {people} - {None}
             entry.model |= {model} - {None}
             entry.reasons |= literals(why)
+    for item, number, why in _numbers(text):
+        entry = said[plain(item)]
+        entry.scores.add(round(2 * number - 1, 6))
+        entry.reasons |= literals(why)
     return dict(said)
 
 
@@ -133,6 +138,13 @@ def _demo_turns(prompt, text, scale):
                 fields = dict(re.findall(r"\[\[ ## (\w+) ## \]\]\n([^\n]*)", assistant["content"]))
                 fields = fields or json.loads(assistant["content"])
                 yield item.text, fields["verdict"].strip(), None, fields.get("rationale")
+
+
+def _numbers(text):
+    """(item, number from 0 to 1, reason) where records hold a bare number."""
+    pattern = rf"\n## score\n([\d.]+)\n.*?\n## outputs\n({ITEM})\n.*?\n## rationales\n### \w+\n([^\n]*)\n"
+    for number, item, why in re.findall(pattern, text, re.DOTALL):
+        yield item, float(number), why
 
 
 def _score(label, score, scale):

@@ -13,7 +13,11 @@ REPLIES = "c360a8e4c90e253d33b8817bc9d3a35ba7a107513951d5abf96c2122538a4d7a"
 WORLDS = "430f83076b6c04b0b68066678c723b9a687bfdb4bbb081e68c320e82cb41938d"
 
 BODIES = [
-    *({key: p[key] for key in ("model", "messages", "response_format") if key in p} for p in PROMPTS),
+    *(
+        {key: p[key] for key in ("model", "messages", "response_format") if key in p}
+        for p in PROMPTS
+        if p["arm"] != "mlflow.optimize_prompts"  # captured later
+    ),
     *(
         {"model": "sim-judge", "messages": form(content(k)), "temperature": t, "logprobs": True}
         for form in FORMS

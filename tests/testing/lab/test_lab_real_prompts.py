@@ -25,6 +25,7 @@ def first(prompt):
         entry.people |= set(record.labels)
         entry.model |= set(record.model_labels)
         entry.reasons |= {one.literals for one in record.reasons}
+        entry.scores |= {round(score, 6) for score in record.scores}
     return dict(said), set(found.rules), found.scale
 
 
@@ -36,6 +37,7 @@ def second(prompt):
         entry.people |= set(one.labels)
         entry.model |= set(one.model_labels)
         entry.reasons |= set(one.reasons)
+        entry.scores |= {round(score, 6) for score in one.scores}
     return dict(said), set(found.rules), found.scale
 
 
@@ -49,6 +51,7 @@ def test_a_real_prompt_is_read_as_its_format_says(prompt, reader):
         assert said[item].people == expected.people, item
         assert said[item].model == expected.model, item
         assert said[item].reasons == expected.reasons, item
+        assert said[item].scores == expected.scores, item
     assert found_rules == rules(prompt)
     if any(one.people or one.model for one in true.values()) or prompt["model"] == "sim-judge":
         assert scale == SCALES[prompt["world"]]
@@ -62,6 +65,7 @@ def test_the_prompts_hold_what_the_tests_are_about():
         assert sum(bool(said.people) for said in true) > 150
         assert sum(bool(said.model) for said in true) > 20
         assert sum(bool(said.reasons) for said in true) > 100
+        assert sum(bool(said.scores) for said in true) >= 3
         assert sum(len(rules(p)) for p in PROMPTS if p["world"] == world) > 40
 
 

@@ -28,7 +28,7 @@ def _facts(messages):
     found = read(messages)
     return (
         {
-            (r.item.text, *sorted(set(r.labels)), *sorted({str(s.literals) for s in r.reasons}))
+            (r.item.text, *sorted(set(r.labels)), *r.scores, *sorted({str(s.literals) for s in r.reasons}))
             for r in found.records
         },
         set(found.rules),
