@@ -34,6 +34,8 @@ _SLOT = re.compile(r"\[\[(\w+)\]\]")
 _FENCE = re.compile(r"```\w*\n(.*)```", re.DOTALL)
 _MARKUP = re.compile(r"</?\s*(inputs|outputs|expectations|trace|conversation)\b|\{\{|\}\}|```", re.IGNORECASE)
 _MARK = re.compile(rf"<(?=[\s/]*({'|'.join(FIELDS)})\b)", re.IGNORECASE)
+_ECHO = re.compile(r"\W*(the\s+)?whole\s+new\s+(prompt|instructions)\b", re.IGNORECASE)
+"""What stands in the form of `prompts/rewrite.md` and its like: small models give it back."""
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -223,13 +225,16 @@ def fill(name: str, values: dict[str, str], folder: Traversable | None = None) -
 
 def read_rewrite(reply: str) -> str | None:
     """Instructions in a reply: of a JSON object, else of a fenced block that is closed. A reply that was cut
-    off has neither."""
+    off has neither, and one that repeats the words of our form ("the whole new prompt") has none."""
     found = _json(reply)
     if isinstance(found, dict):
         text = found.get("instructions")
-        return text.strip() or None if isinstance(text, str) else None
-    fenced = _FENCE.search(reply)
-    return (fenced[1].strip() or None) if fenced else None
+    else:
+        fenced = _FENCE.search(reply)
+        text = fenced[1] if fenced else None
+    if not isinstance(text, str) or _ECHO.match(text):
+        return None
+    return text.strip() or None
 
 
 def read_rules(reply: str, limit: int) -> list[str]:
