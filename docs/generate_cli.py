@@ -14,6 +14,7 @@ BEGIN, END = "<!-- help: begin (python docs/generate_cli.py) -->", "<!-- help: e
 COMMANDS = (
     "",
     "align",
+    "loop",
     "evaluate",
     "compare",
     "validate",

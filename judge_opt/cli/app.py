@@ -16,6 +16,7 @@ from judge_opt.cli import (
     evaluate,
     judge,
     label,
+    loop,
     memory,
     output,
     power,
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 
 app.command("align", epilog=align.EXIT_CODES)(align.align)
+app.command("loop", epilog=loop.EXIT_CODES)(loop.loop)
 app.command("evaluate", epilog=evaluate.EXIT_CODES)(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)

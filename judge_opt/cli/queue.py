@@ -261,28 +261,12 @@ def results(
 ) -> int:
     """Write the labels as rows that `judge-opt label import` and `judge-opt raters` read."""
     from judge_opt.core.files import write_text
+    from judge_opt.labels.queues.running import label_rows
 
-    rows: dict[str, dict[str, Any]] = {}
     with _queue(home, name) as queue:
-        for schema in queue.schemas:
-            if schema.type != "feedback":
-                continue
-            for one in queue.results(schema.name, done_only=done_only):
-                row = rows.setdefault(one.id, {"id": one.id, "inputs": {}, "outputs": {}, "human": []})
-                row |= {field: one.fields[field] for field in _FIELDS if field in one.fields}
-                if one.group != one.id:
-                    row["session"] = one.group
-                row["human"] += [
-                    {
-                        "rater": vote.rater,
-                        "name": schema.name,
-                        "value": vote.value,
-                        "rationale": vote.rationale,
-                    }
-                    for vote in one.votes
-                ]
-    write_text(out, "".join(json.dumps(rows[key]) + "\n" for key in sorted(rows)))
-    labels = sum(len(row["human"]) for row in rows.values())
+        rows = label_rows(queue, done_only=done_only)
+    write_text(out, "".join(json.dumps(row) + "\n" for row in rows))
+    labels = sum(len(row["human"]) for row in rows)
     if as_json:
         output.emit({"queue": name, "out": str(out), "items": len(rows), "labels": labels})
     else:
@@ -298,9 +282,6 @@ def delete(name: Name, home: Home = DEFAULT_HOME) -> int:
     with _store(home) as store:
         delete_queue(name, store=store)
     return EXIT_OK
-
-
-_FIELDS = ("inputs", "outputs", "expectations")
 
 
 @contextmanager

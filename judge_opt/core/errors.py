@@ -17,11 +17,13 @@
     `- Conflict                   8   somebody else changed it first
 
 Exit code 10 is no error: `align` ended in order and kept the untouched judge, since nothing helped.
+Exit code 12 is none either: `loop` waits for the labels of people.
 Exit code 130: stopped by Ctrl-C, state saved.
 """
 
 EXIT_OK = 0
 EXIT_NOT_PROMOTED = 10
+EXIT_LABELS_WANTED = 12
 EXIT_INTERRUPTED = 130
 
 

@@ -3,7 +3,7 @@
 import difflib
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -19,6 +19,8 @@ from pydantic import (
 from judge_opt.core.errors import ConfigError, NotFound, TemplateError
 from judge_opt.core.hashing import content_hash
 from judge_opt.core.values import BOOL, ValueType
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class _Strict(BaseModel):
@@ -207,10 +209,17 @@ class ExperimentConfig(_Strict):
 
 
 def load_config(path: Path, changes: dict[str, Any] | None = None) -> tuple[ExperimentConfig, Path]:
-    """Read and check a configuration.
+    """Read and check a configuration; see `load_yaml`."""
+    return load_yaml(path, changes, ExperimentConfig, "quickstart.yaml")
+
+
+def load_yaml(path: Path, changes: dict[str, Any] | None, model: type[M], example: str) -> tuple[M, Path]:
+    """Read a configuration of any kind and check it.
 
     Args:
         changes: dotted name to value, put over the file's: {"split.seed": 1}.
+        model: what the file has to be.
+        example: a file in configs/ that is one.
 
     Returns:
         the configuration and the folder that its relative paths start from.
@@ -228,13 +237,13 @@ def load_config(path: Path, changes: dict[str, Any] | None = None) -> tuple[Expe
         where = f" (line {place.line + 1})" if place is not None else ""
         raise ConfigError(f"{path.name} is not YAML{where}.", "Check its indentation and quotes.") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{path.name} holds no keys.", "See configs/quickstart.yaml for an example.")
+        raise ConfigError(f"{path.name} holds no keys.", f"See configs/{example} for an example.")
     for dotted, value in (changes or {}).items():
         _put(data, dotted, value)
     try:
-        return ExperimentConfig.model_validate(data), path.resolve().parent
+        return model.model_validate(data), path.resolve().parent
     except ValidationError as error:
-        raise ConfigError(f"{path.name}: {_explain(error)}", "See docs/configuration.md.") from None
+        raise ConfigError(f"{path.name}: {_explain(error, model)}", "See docs/configuration.md.") from None
 
 
 def data_path(config: DataConfig, folder: Path) -> Path:
@@ -272,11 +281,11 @@ def _put(data: dict[str, Any], dotted: str, value: Any) -> None:
     data[last] = value
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"unknown key {place!r}.{_hint(str(first['loc'][-1]), _known_keys(first['loc'][:-1]))}"
+        return f"unknown key {place!r}.{_hint(str(first['loc'][-1]), _known_keys(first['loc'][:-1], model))}"
     if first["type"] == "missing":
         return f"the key {place!r} is missing."
     more = len(error.errors()) - 1
@@ -285,8 +294,7 @@ def _explain(error: ValidationError) -> str:
     )
 
 
-def _known_keys(place: tuple[Any, ...]) -> list[str]:
-    model: Any = ExperimentConfig
+def _known_keys(place: tuple[Any, ...], model: Any) -> list[str]:
     for part in place:
         by_name = {f.alias or n: f for n, f in model.model_fields.items()}
         model = by_name[part].annotation if part in by_name else None

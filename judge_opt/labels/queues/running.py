@@ -1,6 +1,6 @@
 """What the one who runs a queue asks of it: its labels as examples, and another order."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from judge_opt.core.errors import DataError
 from judge_opt.core.text import nearest
@@ -11,6 +11,8 @@ from judge_opt.traces import recorded
 
 if TYPE_CHECKING:
     from judge_opt.labels.queues.queue import LabelQueue
+
+_FIELDS = ("inputs", "outputs", "expectations")
 
 
 def results_of(queue: "LabelQueue", name: str | None, *, done_only: bool) -> list[LabelledExample]:
@@ -31,6 +33,24 @@ def results_of(queue: "LabelQueue", name: str | None, *, done_only: bool) -> lis
     value_type = next(schema.value_type for schema in queue.schemas if schema.name == name)
     found = [] if not queue.store.labelled_traces(name) else queue.store.labelled_examples(name, value_type)
     return [one for one in found if one.id in wanted]
+
+
+def label_rows(queue: "LabelQueue", *, done_only: bool = False) -> list[dict[str, Any]]:
+    """The labels of all questions as rows that importers read, one an item, sorted by id."""
+    rows: dict[str, dict[str, Any]] = {}
+    for schema in queue.schemas:
+        if schema.type != "feedback":
+            continue
+        for one in queue.results(schema.name, done_only=done_only):
+            row = rows.setdefault(one.id, {"id": one.id, "inputs": {}, "outputs": {}, "human": []})
+            row |= {field: one.fields[field] for field in _FIELDS if field in one.fields}
+            if one.group != one.id:
+                row["session"] = one.group
+            row["human"] += [
+                {"rater": vote.rater, "name": schema.name, "value": vote.value, "rationale": vote.rationale}
+                for vote in one.votes
+            ]
+    return [rows[key] for key in sorted(rows)]
 
 
 def reorder_items(
