@@ -113,7 +113,8 @@ def test_it_waits_for_people_and_ends_in_a_registered_judge_and_prompt(loop, ser
     assert NAMES_DAY not in str(load_prompt("prompts:/support/1", registry=registry).template)
     asked = Counter(json.dumps(request.body, sort_keys=True) for request in server.requests if request.body)
     again = sum(asked.values()) - len(asked)
-    assert again <= (1 + len(points)) * 8  # what was in flight when it was killed, at concurrency 8
+    # 12 outputs are judged a second time on purpose (noise floor); else what was in flight, at concurrency 8
+    assert again <= 12 + (1 + len(points)) * 8
     bought = server.completions
     once_more = loop()
     assert (once_more.code, server.completions) == (0, bought)
