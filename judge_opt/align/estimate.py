@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+Table = npt.NDArray[np.float64]
 GENERAL = 0.05
 """Variance, before anything is known, of what forms gain in general: they may help or harm by .2."""
 _LEAST = 1e-4
@@ -47,14 +49,12 @@ def estimate(gains: Mapping[int, Mapping[Any, float]]) -> dict[int, Worth]:
     rows = sorted({row for form in forms for row in gains[form]}, key=repr)
     if not forms:
         return {}
-    at = {row: 1 + len(forms) + k for k, row in enumerate(rows)}
-    places = [(1 + k, at[row]) for k, form in enumerate(forms) for row in gains[form]]
-    seen = np.array([value for form in forms for value in gains[form].values()])
-    design = np.zeros((len(seen), 1 + len(forms) + len(rows)))
-    design[:, 0] = 1.0
-    for line, (form_at, row_at) in enumerate(places):
-        design[line, form_at] = design[line, row_at] = 1.0
-    mean, cover = _believed(design, seen, len(forms))
+    at = {row: k for k, row in enumerate(rows)}
+    values, there = np.zeros((len(forms), len(rows))), np.zeros((len(forms), len(rows)))
+    for k, form in enumerate(forms):
+        for row, value in gains[form].items():
+            values[k, at[row]], there[k, at[row]] = value, 1.0
+    mean, cover = _believed(values, there)
     found = {}
     for k, form in enumerate(forms, start=1):
         error = math.sqrt(max(cover[0, 0] + cover[k, k] + 2 * cover[0, k], 1e-12))
@@ -63,23 +63,43 @@ def estimate(gains: Mapping[int, Mapping[Any, float]]) -> dict[int, Worth]:
     return found
 
 
-def _believed(design: np.ndarray, seen: np.ndarray, forms: int) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior mean and covariance of (general, each form, each row), at the likeliest variances."""
-    of_forms, of_rows = slice(1, 1 + forms), slice(1 + forms, design.shape[1])
-    squares, weighted = design.T @ design, design.T @ seen
-    noise = max(float(seen.var()), _LEAST)
+def _believed(values: Table, there: Table) -> tuple[Table, Table]:
+    """Posterior mean and covariance of (general, each form), at the likeliest variances.
+
+    Args:
+        values, there: forms by rows; the gain, and 1 where there is one.
+    """
+    forms = len(values)
+    count = float(there.sum())
+    # Sums over the observations of the products of (general, forms) with themselves, with the rows, with the gains.
+    fixed = np.zeros((1 + forms, 1 + forms))
+    fixed[0, 0] = count
+    fixed[0, 1:] = fixed[1:, 0] = there.sum(axis=1)
+    fixed[1:, 1:] = np.diag(there.sum(axis=1))
+    crossed = np.vstack([there.sum(axis=0), there])
+    of_row = there.sum(axis=0)
+    to_fixed = np.concatenate([[values.sum()], values.sum(axis=1)])
+    to_row = values.sum(axis=0)
+    squares = float((values**2).sum())
+
+    noise = max(squares / count - (float(values.sum()) / count) ** 2, _LEAST)
     form_var = row_var = max(noise / 4, _LEAST)
     for _ in range(_ROUNDS):
         before = np.array([form_var, row_var, noise])
-        prior = np.full(design.shape[1], 1.0 / row_var)
-        prior[0], prior[of_forms] = 1.0 / GENERAL, 1.0 / form_var
-        cover = np.linalg.inv(squares / noise + np.diag(prior))
-        mean = cover @ weighted / noise
-        spread = mean**2 + np.diag(cover)
-        form_var = max(float(spread[of_forms].mean()), _LEAST)
-        row_var = max(float(spread[of_rows].mean()), _LEAST)
-        left = seen - design @ mean
-        noise = max(float(left @ left + (squares * cover).sum()) / len(seen), _LEAST)
+        prior = np.full(1 + forms, 1.0 / form_var)
+        prior[0] = 1.0 / GENERAL
+        own = of_row / noise + 1.0 / row_var  # the rows' part is diagonal, and taken out first
+        half = crossed / noise / own
+        cover = np.linalg.inv(fixed / noise + np.diag(prior) - half @ crossed.T / noise)
+        mean = cover @ (to_fixed - half @ to_row) / noise
+        with_rows = -cover @ half
+        row_mean = (to_row - crossed.T @ mean) / noise / own
+        row_cover = 1.0 / own - (half * with_rows).sum(axis=0)
+        form_var = max(float((mean[1:] ** 2 + np.diag(cover)[1:]).mean()), _LEAST)
+        row_var = max(float((row_mean**2 + row_cover).mean()), _LEAST)
+        left = np.where(there > 0, values - mean[0] - mean[1:, None] - row_mean[None, :], 0.0)
+        spread = (fixed * cover).sum() + 2 * (crossed * with_rows).sum() + (of_row * row_cover).sum()
+        noise = max(float((left**2).sum() + spread) / count, _LEAST)
         if np.all(np.abs(np.array([form_var, row_var, noise]) / before - 1) < _CLOSE):
             break
     return mean, cover
