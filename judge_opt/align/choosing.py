@@ -18,7 +18,7 @@ from judge_opt.core.results import Scored
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Attributes:
-    form: the one to keep; the untouched judge where none is shown to help.
+    form: the one to keep; the untouched judge where none is likely to help.
     why: in words.
     standings: of the forms that were measured, by number.
     before, after, rows: agreement of the untouched judge and of the best form, and on how many rows.
@@ -75,7 +75,7 @@ def choose_form(board: Board, forms: Sequence[Form], sure: float) -> Choice:
         kept = harm.keep and found.sure >= sure
         choice = Choice(
             form if kept else board.untouched,
-            why if kept else f"not shown to help: {why}",
+            why if kept else f"not likely enough to help: {why}",
             table,
             harm.before,
             harm.after,
